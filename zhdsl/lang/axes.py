@@ -1,0 +1,268 @@
+"""Axes in signatures: calls bind labels in order and check them by name; ascriptions match by name, then in order.
+
+The rules and the reasons for them stand in `docs/language.md`, "Calls". The crossing check rejects a call in which an
+axis is bound to another name although the parameter has an axis of its own name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from zhdsl.ir.sizes import Size
+from zhdsl.lang import ast
+from zhdsl.lang.elaborator import Elaborator
+from zhdsl.lang.expressions import MISSING, lookup, size
+from zhdsl.lang.problem import Problem, listing
+from zhdsl.lang.scope import Scope, free_label
+from zhdsl.lang.tensors import renamed
+from zhdsl.lang.values import Tensor
+from zhdsl.source import Span
+
+
+@dataclass(eq=False)
+class Binding:
+    """Which caller's label each label of a callee is bound to."""
+
+    caller: Scope
+    inner: Scope
+    name: str
+    at: Span
+    labels: dict[str, str] = field(default_factory=dict)  # callee's label -> caller's
+    rests: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    pairs: list[dict[str, str]] = field(default_factory=list)  # per argument
+
+    def match(self, parameter: ast.Parameter, value: Tensor, span: Span) -> None:
+        """Bind one argument's labels in order; axes given as statics are taken out by name first."""
+        assert parameter.type is not None
+        axes, left, here = list(parameter.type.axes), list(value.order), dict[str, str]()
+        for axis in parameter.type.axes:
+            if axis.rest and axis.label in self.inner.rests:
+                self._given_rest(axis, axes, left, value, span)
+                continue
+            actual = self.inner.labels.get(axis.label) if axis.label in self.inner.axis_statics else None
+            if actual is not None and not axis.rest:
+                if actual not in left:
+                    raise Problem("Z0302", f"{self.name}: {self.caller.show(value)} has no axis "
+                                  f"{self.caller.shown(actual)}", span)
+                left.remove(actual)
+                axes.remove(axis)
+                here[axis.label] = actual
+        here.update(self._in_order(parameter, axes, left, value, span))
+        for label, actual in here.items():
+            bound = self.labels.setdefault(label, actual)
+            if bound != actual:
+                shown = self.caller.shown(bound), self.caller.shown(actual)
+                raise Problem("Z0318", f"{self.name}: its axis {label} is bound to {shown[0]} and to {shown[1]}", span,
+                              help=f"rename one: `x[{shown[1]} as {shown[0]}]`")
+        self.pairs.append(here)
+
+    def _given_rest(
+        self, axis: ast.Axis, axes: list[ast.Axis], left: list[str], value: Tensor, span: Span
+    ) -> None:
+        """Axes given as a static list are taken out by name."""
+        for label in self.inner.rests[axis.label]:
+            if label not in left:
+                raise Problem("Z0302", f"{self.name}: {self.caller.show(value)} has no axis {self.caller.shown(label)}", span)
+            left.remove(label)
+        axes.remove(axis)
+        self.rests[axis.label] = self.inner.rests[axis.label]
+
+    def _in_order(
+        self, parameter: ast.Parameter, axes: list[ast.Axis], left: list[str], value: Tensor, span: Span
+    ) -> dict[str, str]:
+        k = next((i for i, a in enumerate(axes) if a.rest), None)
+        if (k is None and len(axes) != len(left)) or (k is not None and len(left) < len(axes) - 1):
+            wanted = ", ".join(("..." if a.rest else "") + a.label for a in parameter.type.axes) if parameter.type else ""
+            raise Problem("Z0316", f"{self.name}: {parameter.name} is [{wanted}], given is {self.caller.show(value)}", span,
+                          help="" if k is None else f"at least {len(axes) - 1} axes are needed")
+        tail = 0 if k is None else len(axes) - k - 1
+        named = axes if k is None else axes[:k] + axes[k + 1 :]
+        chosen = left if k is None else left[:k] + left[len(left) - tail :]
+        own = {a.label for a in axes if not a.rest}
+        for axis, actual in zip(named, chosen, strict=True):
+            shown = self.caller.shown(actual)
+            if shown in own and axis.label != shown:
+                raise Problem("Z0317", f"{self.name}: axes cross: {shown} of {self.caller.show(value)} is bound to "
+                              f"{axis.label}, but {parameter.name} has an axis {shown} of its own", span,
+                              help=f"ascribe the order, or rename: `x[{shown} as …]`")
+        if k is not None:
+            self._rest(axes[k].label, tuple(left[k : len(left) - tail]), span)
+        return {a.label: actual for a, actual in zip(named, chosen, strict=True)}
+
+    def _rest(self, name: str, labels: tuple[str, ...], span: Span) -> None:
+        bound = self.rests.setdefault(name, labels)
+        if set(bound) != set(labels):
+            shown = [listing(map(self.caller.shown, ls)) or "no axis" for ls in (bound, labels)]
+            raise Problem("Z0318", f"{self.name}: ...{name} is {shown[0]} and {shown[1]}", span)
+
+    def settle(self) -> None:
+        """Give every label of the callee its label in the graph: the caller's where it is free."""
+        inner, taken = self.inner, {label for labels in self.rests.values() for label in labels}
+        taken |= {inner.labels[n] for n in inner.axis_statics if n in inner.labels}
+        everyone = taken | set(self.labels.values())
+        for label, actual in self.labels.items():
+            if inner.labels.get(label) == actual and label in inner.axis_statics:
+                continue
+            if actual in taken:
+                actual = free_label(label, everyone)
+            taken.add(actual)
+            everyone.add(actual)
+            inner.labels[label] = actual
+        for name, labels in self.rests.items():
+            inner.rests[name] = labels
+        inner.used |= everyone
+
+    def bound(self, i: int, value: Tensor) -> Tensor:
+        """An argument with its labels as the callee's graph has them."""
+        return renamed(value, {actual: self.inner.labels[label] for label, actual in self.pairs[i].items()})
+
+    def back(self, value: Tensor) -> Tensor:
+        """A result with its labels translated to the caller's; those that would coincide get a prime."""
+        inner, home = self.inner, dict[str, str]()
+        for label, actual in self.labels.items():
+            home.setdefault(inner.labels[label], actual)
+        names: dict[str, str] = {}
+        for label in value.order:
+            wanted = home.get(label) or self._introduced(label)
+            while wanted in names.values():
+                wanted += "'"
+            names[label] = wanted
+            self.caller.used.add(wanted)
+            if wanted not in self.caller.labels.values():
+                self.caller.labels.setdefault(wanted, wanted)
+        return renamed(value, names)
+
+    def _introduced(self, label: str) -> str:
+        """The caller's label for one that the callee brought in: interface, under the name as written there."""
+        inner = self.inner
+        if any(label in labels for labels in inner.rests.values()) or any(
+            inner.labels.get(n) == label for n in inner.axis_statics
+        ):
+            return label
+        return self.caller.introduce(inner.shown(label))
+
+
+def bind_sizes(
+    e: Elaborator, inner: Scope, parameters: Sequence[ast.Parameter], values: Sequence[Tensor], spans: Sequence[Span],
+    name: str,
+) -> list[tuple[ast.Axis, Size, ast.Parameter, Span]]:
+    """Size names get their sizes at their first bare occurrence. Returns the axes with expressions, to be checked."""
+    later: list[tuple[ast.Axis, Size, ast.Parameter, Span]] = []
+    for parameter, value, span in zip(parameters, values, spans, strict=True):
+        assert parameter.type is not None
+        for axis in parameter.type.axes:
+            if axis.rest:
+                found = tuple(value.type.sizes[n] for n in inner.rests[axis.label])
+                inner.rest_sizes.setdefault(axis.label, found)
+                continue
+            given = value.type.sizes[inner.labels[axis.label]]
+            symbol = axis.label if axis.size is None else axis.size.id if isinstance(axis.size, ast.Name) else None
+            if symbol is not None and is_free(e, inner, symbol):
+                inner.sizes[symbol] = given
+            elif axis.size is not None or axis.label not in inner.axis_statics:
+                later.append((axis, given, parameter, span))
+            else:
+                inner.sizes.setdefault(axis.label, given)
+    return later
+
+
+def is_free(e: Elaborator, s: Scope, name: str) -> bool:
+    """Whether a name in a signature may still be bound to a size."""
+    return name not in s.sizes and name not in s.statics and name not in s.vars and s.file.const(e, name) is MISSING
+
+
+def check_sizes(
+    e: Elaborator, s: Scope, later: Sequence[tuple[ast.Axis, Size, ast.Parameter, Span]], name: str
+) -> None:
+    """Axes whose size is an expression must have that size, provably."""
+    for axis, given, parameter, span in later:
+        wanted = axis_size(e, s, axis)
+        if wanted is not None and wanted != given:
+            code = "Z0321" if wanted.number is not None and given.number is not None else "Z0313"
+            origin = (axis.span, f"{axis.label} of {parameter.name} is {wanted} here")
+            const = s.file.const(e, axis.label) if axis.size is None else MISSING
+            note = f" (the file's `const {axis.label}`)" if const is not MISSING else ""
+            raise Problem(code, f"{name}: axis {axis.label} of {parameter.name} must be {wanted}{note}, is {given}", span,
+                          origin, help="" if code == "Z0321" else f"`require {given} == {wanted}`")
+
+
+def axis_size(e: Elaborator, s: Scope, axis: ast.Axis) -> Size | None:
+    """The size that a type's axis states, `None` for a bare label whose size is not known here."""
+    if axis.size is not None:
+        return size(e, s, axis.size, f"the size of {axis.label}")
+    found = s.size(axis.label)
+    if found is not None:
+        return found
+    value = next((v for n in (axis.label, axis.label.rstrip("'")) if (v := lookup(e, s, n)) is not MISSING), None)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return Size.of(value)
+    return value if isinstance(value, Size) else None
+
+
+def axes_of(e: Elaborator, s: Scope, axes: Sequence[ast.Axis]) -> list[tuple[str, Size | None, ast.Axis]]:
+    """Labels of the graph with the sizes that a type states, in its order."""
+    found: list[tuple[str, Size | None, ast.Axis]] = []
+    for axis in axes:
+        if axis.rest:
+            found += _rest_axes(e, s, axis)
+        elif not axis.label:
+            raise Problem("Z0301", "an axis needs a name", axis.span, help=f"write `N = {axis.span.text}`")
+        else:
+            found.append((s.introduce(axis.label), axis_size(e, s, axis), axis))
+    labels = [label for label, _, _ in found]
+    for label, _, axis in found:
+        if labels.count(label) > 1:
+            raise Problem("Z0311", f"two axes are called {s.shown(label)}", axis.span, help=f"prime one: `{s.shown(label)}'`")
+    return found
+
+
+def _rest_axes(e: Elaborator, s: Scope, axis: ast.Axis) -> list[tuple[str, Size | None, ast.Axis]]:
+    labels = s.rest(axis.label)
+    if labels is None:
+        raise Problem("Z0201", f"unknown rest ...{axis.label}", axis.span)
+    known = s.rest_sizes.get(axis.label) or (None,) * len(labels)
+    if axis.size is None:
+        return [(label, n, axis) for label, n in zip(labels, known, strict=True)]
+    base = s.rest_sizes.get(axis.label.rstrip("'"), known)
+    sizes: list[Size | None] = []
+    for n in base:
+        here = s.child()
+        here.sizes = dict(s.sizes)
+        if n is not None:
+            here.sizes[axis.label.rstrip("'")] = n
+        sizes.append(size(e, here, axis.size, f"the sizes of ...{axis.label}"))
+    return list(zip(labels, sizes, [axis] * len(labels), strict=True))
+
+
+def ascribe(e: Elaborator, s: Scope, value: Tensor, type_: ast.Type, span: Span, what: str) -> Tensor:
+    """The value in the order of a type: labels that agree match by name, the rest in order with equal sizes."""
+    axes = axes_of(e, s, type_.axes)
+    want = [label for label, _, _ in axes]
+    left = [label for label in value.order if label not in want]
+    miss = [(label, n) for label, n, _ in axes if label not in value.type.sizes]
+    if len(left) != len(miss):
+        wanted = ", ".join(map(s.shown, want))
+        raise Problem("Z0319", f"{what} is {s.show(value)}, not [{wanted}]", span)
+    for a, (label, n) in zip(left, miss, strict=True):
+        given = value.type.sizes[a]
+        if n is not None and n != given:
+            raise Problem("Z0319", f"{what}: {s.shown(a)} of {s.show(value)} is {given}, {s.shown(label)} is {n}", span)
+    _unambiguous(s, value, left, span)
+    value = renamed(value, dict(zip(left, (label for label, _ in miss), strict=True)))
+    for label, n, axis in axes:
+        given = value.type.sizes[label]
+        if n is None:
+            s.sizes.setdefault(axis.label, given) if not axis.rest else None
+        elif n != given:
+            code = "Z0312" if n.number is not None and given.number is not None else "Z0313"
+            raise Problem(code, f"{what}: axis {s.shown(label)} must be {n}, is {given}", span, (axis.span, "stated here"))
+    return Tensor(value.node, tuple(want))
+
+
+def _unambiguous(s: Scope, value: Tensor, left: Sequence[str], span: Span) -> None:
+    sizes = [value.type.sizes[label] for label in left]
+    for i, n in enumerate(sizes):
+        if n in sizes[:i]:
+            a, b = s.shown(left[sizes.index(n)]), s.shown(left[i])
+            raise Problem("Z0320", f"{a} and {b} are both {n}: which is which?", span, help=f"say it: `x[{a} as …]`")

@@ -1,0 +1,287 @@
+"""Calls: a definition's body is elaborated with its parameters bound, and the result is translated back.
+
+The order of events: statics given, labels bound in order, sizes bound, defaults of statics, `require`, body, result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from zhdsl.lang import ast, statics
+from zhdsl.lang.axes import Binding, ascribe, axes_of, bind_sizes, check_sizes
+from zhdsl.lang.elaborator import Elaborator
+from zhdsl.lang.expressions import evaluate
+from zhdsl.lang.nearest import nearest
+from zhdsl.lang.problem import Problem
+from zhdsl.lang.requirements import require
+from zhdsl.lang.scope import Scope
+from zhdsl.lang.statics import bind_statics
+from zhdsl.lang.tensors import as_tensor, expanded, typed
+from zhdsl.lang.values import Axes, AxisName, Builtin, Instance, Many, Template, Tensor, is_number, kind_of
+from zhdsl.source import Span
+
+__all__ = ["bind_statics", "call", "call_template"]
+
+
+def call(
+    e: Elaborator, s: Scope, function: ast.Expr, given: list[Any], given_spans: list[Span],
+    args: Sequence[ast.Arg], at: Span,
+) -> Any:
+    """`function(given, args)`."""
+    target = _target(e, s, function)
+    values, spans, named = list(given), list(given_spans), dict[str, tuple[Any, Span]]()
+    for arg in args:
+        if isinstance(arg, ast.Keyword):
+            inner = arg.value
+            if isinstance(inner, ast.Range | ast.Rest):
+                raise Problem("Z0408", "a range belongs into an index", arg.span)
+            named[arg.name] = (evaluate(e, s, inner), arg.span)
+        elif isinstance(arg, ast.Range | ast.Relabel | ast.Rest | ast.RestSized):
+            raise Problem("Z0408", "this belongs into an index `[ ]`", arg.span)
+        else:
+            value = evaluate(e, s, arg)
+            parts = list(value.values) if isinstance(value, Many) and len(args) == 1 and not given else [value]
+            values += parts
+            spans += [arg.span] * len(parts)
+    if isinstance(target, Builtin):
+        if named:
+            raise Problem("Z0404", f"{target.name} takes no named tensors", at)
+        with e.at(at):
+            return target.run(e, s, target, values, spans, at)
+    if isinstance(target, Template):
+        return call_template(e, s, target, values, spans, named, at)
+    if isinstance(target, Instance):
+        return call_template(e, s, target.template, values, spans, named, at, target)
+    raise Problem("Z0407", f"{kind_of(target)} cannot be called", function.span,
+                  help="an index stands in [ ]: `x[T=0]`" if isinstance(target, Tensor) else "")
+
+
+def _target(e: Elaborator, s: Scope, function: ast.Expr) -> Any:
+    """What is called; a primitive keeps its statics unevaluated."""
+    if isinstance(function, ast.Index):
+        base = evaluate(e, s, function.base)
+        if isinstance(base, Builtin):
+            return Builtin(base.name, base.run, function.args)
+    return evaluate(e, s, function)
+
+
+def call_template(
+    e: Elaborator, s: Scope, template: Template, values: Sequence[Any], spans: Sequence[Span],
+    named: dict[str, tuple[Any, Span]], at: Span, instance: Instance | None = None, entry: bool = False,
+) -> Any:
+    """Elaborate a definition's body for these arguments."""
+    from zhdsl.lang.statements import run_body
+
+    d = template.definition
+    if d.kind == "model" and not entry:
+        raise Problem("Z0410", f"{d.name} is a model, an entry point: it cannot be called", at,
+                      help="make it a `block`, or pass it in [ ] where a model is wanted")
+    if d.kind == "block" and s.kind == "fn":
+        raise Problem("Z0613", f"a `fn` is pure: it cannot use the block {d.name}", at, help="make it a `block`")
+    parameters, values, spans = arguments(template, values, spans, named, at)
+    with e.calling(at, d.name):
+        inner = Scope(template.home, s.path, e.mode, frame=s.frame, facts=dict(s.facts), float=s.float)
+        inner.kind = d.kind
+        if d.kind != "fn":
+            inner.instance = instance or Instance(template, e.instance_path(s, d.name.lower(), at))
+            inner.path = inner.instance.path
+        give_statics(inner, template.statics)
+        tensors = [_argument(e, inner, p, v, sp, d.name) for p, v, sp in zip(parameters, values, spans, strict=True)]
+        binding = bind(e, s, inner, d, parameters, tensors, spans, at)
+        defaults(e, inner, d, template, at)
+        check_sizes(e, inner, binding[1], d.name)
+        require(e, inner, d, at)
+        result = overridden(e, inner, d, lambda: run_body(e, inner, d.body), at)
+        if result is None:
+            raise Problem("Z0607", f"{d.name} returns nothing", d.name_span, help="end with `return …`")
+        return results(e, inner, d, result, binding[0])
+
+
+def arguments(
+    template: Template, values: Sequence[Any], spans: Sequence[Span], named: dict[str, tuple[Any, Span]], at: Span
+) -> tuple[list[ast.Parameter], list[Any], list[Span]]:
+    """Parameters with their values in order; those left to their default come as the expression."""
+    d = template.definition
+    if len(values) > len(d.params):
+        _brackets(template, values, at)
+        raise Problem("Z0403", f"{d.name} takes {len(d.params)} tensors, {len(values)} are given", at)
+    found = {p.name: (v, sp) for p, v, sp in zip(d.params, values, spans, strict=False)}
+    for name, given in named.items():
+        if name in found or name not in {p.name for p in d.params}:
+            close = nearest(name, [p.name for p in d.params])
+            raise Problem("Z0404", f"{d.name} has no further tensor {name}", given[1],
+                          help=f"did you mean `{close}`?" if close else "")
+        found[name] = given
+    for p in d.params:
+        if p.name not in found:
+            if p.default is None:
+                raise Problem("Z0402", f"{d.name}: the argument {p.name} is missing", at)
+            found[p.name] = (p.default, p.span)
+    _brackets(template, [found[p.name][0] for p in d.params], at)
+    return list(d.params), [found[p.name][0] for p in d.params], [found[p.name][1] for p in d.params]
+
+
+def _brackets(template: Template, values: Sequence[Any], at: Span) -> None:
+    """`Dense(5)`: what every Keras user writes."""
+    d = template.definition
+    numbers = [v for v in values if (is_number(v) or isinstance(v, str | tuple)) and not isinstance(v, ast.Number)]
+    missing = [p for p in d.statics if p.name not in template.statics and p.default is None]
+    if d.statics and numbers and len(numbers) == len(values) and (missing or d.kind == "block"):
+        shown = ", ".join(str(v) for v in numbers)
+        raise Problem("Z0401", f"{d.name} takes a tensor in ( ), sizes and options go in [ ]", at,
+                      help=f"did you mean `{d.name}[{shown}]`?")
+
+
+def give_statics(inner: Scope, given: Any) -> None:
+    """Statics as variables of the body; axes also as its labels."""
+    for name, value in given.items():
+        inner.statics.add(name)
+        inner.vars[name] = value
+        if isinstance(value, AxisName):
+            del inner.vars[name]
+            if value.label is not None:
+                inner.labels[name] = value.label
+                inner.used.add(value.label)
+                inner.axis_statics.add(name)
+            if value.size is not None:
+                inner.sizes[name] = value.size
+        elif isinstance(value, Axes):
+            inner.rests[name] = value.labels
+            inner.used |= set(value.labels)
+            known = tuple(n for n in value.sizes if n is not None)
+            if len(known) == len(value.labels):
+                inner.rest_sizes[name] = known
+
+
+def _argument(e: Elaborator, inner: Scope, p: ast.Parameter, value: Any, span: Span, name: str) -> Tensor | None:
+    """The tensor given for a parameter; `None` where a default stands, which is evaluated later."""
+    if isinstance(value, ast.Syntax):
+        return None
+    if not isinstance(value, Tensor):
+        if p.type is not None and not p.type.axes and (is_number(value) or isinstance(value, bool)):
+            return as_tensor(value, p.type.dtype or inner.float, span)
+        raise Problem("Z0411", f"{name}: {p.name} is a tensor, this is {kind_of(value)}", span)
+    if p.type is not None and not typed(value.type, p.type.dtype):
+        wanted = p.type.dtype or "float"
+        raise Problem("Z0501", f"{name}: {p.name} is {wanted}, given is {value.type.dtype}", span,
+                      help="convert it: `f32(x)`" if wanted == "float" else "")
+    return value
+
+
+def bind(
+    e: Elaborator, s: Scope, inner: Scope, d: ast.Definition, parameters: Sequence[ast.Parameter],
+    tensors: Sequence[Tensor | None], spans: Sequence[Span], at: Span,
+) -> tuple[Binding, list[Any]]:
+    """Bind labels, then sizes; the arguments become variables of the body."""
+    binding = Binding(s, inner, d.name, at)
+    typed_ones = [
+        (p, t, sp) for p, t, sp in zip(parameters, tensors, spans, strict=True)
+        if t is not None and p.type and not (is_constant(t) and p.type.axes)
+    ]
+    for p, t, span in typed_ones:
+        binding.match(p, t, span)
+    binding.settle()
+    bound = [binding.bound(i, t) for i, (_, t, _) in enumerate(typed_ones)]
+    for (p, _, _), t in zip(typed_ones, bound, strict=True):
+        inner.vars[p.name] = t
+    for p, t, _ in zip(parameters, tensors, spans, strict=True):
+        if t is not None and p.type is None:
+            inner.vars[p.name] = t
+            inner.used |= set(t.order)
+            for label in t.order:
+                inner.labels.setdefault(label, label)
+    _follow(inner, binding)
+    _all_axes(inner, d, bound)
+    later = bind_sizes(e, inner, [p for p, _, _ in typed_ones], bound, [sp for _, _, sp in typed_ones], d.name)
+    for p, t, _ in zip(parameters, tensors, spans, strict=True):
+        if p.name not in inner.vars:
+            inner.vars[p.name] = _repeated(e, inner, p, t)
+    return binding, later
+
+
+def is_constant(t: Tensor) -> bool:
+    """A number that was made a tensor; it has no axes to bind."""
+    return t.node.op.name == "const"
+
+
+def _repeated(e: Elaborator, inner: Scope, p: ast.Parameter, given: Tensor | None) -> Tensor:
+    """A default, or a constant handed on, repeated along the declared axes."""
+    dtype = (p.type.dtype if p.type else "") or inner.float
+    if given is None:
+        assert p.default is not None
+        given = as_tensor(evaluate(e, inner, p.default), dtype, p.span)
+    axes = axes_of(e, inner, p.type.axes) if p.type and not given.order else []
+    known = [(label, n) for label, n, _ in axes if n is not None]
+    return expanded(given, known, tuple(label for label, _ in known) or given.order)
+
+
+def _all_axes(inner: Scope, d: ast.Definition, bound: Sequence[Tensor]) -> None:
+    """A rest among the statics that is not given is all axes of the first tensor; sizes come from the tensors."""
+    sizes = {label: n for t in reversed(bound) for label, n in t.type.axes}
+    for p in d.statics:
+        if p.rest and p.name not in inner.statics and p.name not in inner.rests and bound:
+            give_statics(inner, {p.name: Axes(bound[0].order)})
+    for name, labels in inner.rests.items():
+        if name not in inner.rest_sizes and all(label in sizes for label in labels):
+            inner.rest_sizes[name] = tuple(sizes[label] for label in labels)
+
+
+def _follow(inner: Scope, binding: Binding) -> None:
+    """Axes given as statics name the caller's labels: they follow where a label was renamed."""
+    moved = {actual: inner.labels[label] for label, actual in binding.labels.items() if inner.labels[label] != actual}
+    kept = {a for labels in binding.rests.values() for a in labels}
+    kept |= {actual for label, actual in binding.labels.items() if inner.labels[label] == actual}
+    for name, value in list(inner.vars.items()):
+        if isinstance(value, Axes) and any(v in moved and v not in kept for v in value.labels):
+            labels = tuple(moved.get(v, v) if v not in kept else v for v in value.labels)
+            inner.vars[name] = Axes(labels)
+            inner.rests[name] = labels
+
+
+def defaults(e: Elaborator, inner: Scope, d: ast.Definition, template: Template, at: Span) -> None:
+    """Statics that were not given take their defaults, from left to right, sizes being known."""
+    statics.check_all_given(template, inner.statics_given(), at)
+    for p in d.statics:
+        if p.name in inner.statics:
+            continue
+        if p.kind == "path":
+            value: Any = inner.path
+        elif p.default is None:
+            value = Axes(())
+        else:
+            value = statics.read(e, inner, p.default, p.kind, d.name, p.name)
+        give_statics(inner, {p.name: value})
+
+
+def results(e: Elaborator, inner: Scope, d: ast.Definition, value: Any, binding: Binding) -> Any:
+    """The results, checked against the declared types and in the caller's labels."""
+    values = list(value.values) if isinstance(value, Many) else [value]
+    if d.results and len(values) != len(d.results):
+        raise Problem("Z0414", f"{d.name} declares {len(d.results)} results and returns {len(values)}", d.name_span)
+    names = [r.name for r in d.results] or [""] * len(values)
+    out = []
+    for i, v in enumerate(values):
+        if d.results:
+            r = d.results[i]
+            v = as_tensor(v, r.type.dtype or inner.float, r.span)
+            v = declared(e, inner, v, r, d.name)
+        out.append(binding.back(v) if isinstance(v, Tensor) else v)
+    return out[0] if len(out) == 1 else Many(tuple(out), tuple(names))
+
+
+def declared(e: Elaborator, inner: Scope, value: Tensor, r: ast.Result, name: str) -> Tensor:
+    """A result checked against its declaration."""
+    if not typed(value.type, r.type.dtype):
+        raise Problem("Z0501", f"{name} declares {r.type.dtype or 'float'}, returns {value.type.dtype}", r.span)
+    what = f"the result {r.name} of {name}" if r.name else f"the result of {name}"
+    return ascribe(e, inner, value, r.type, r.span, what)
+
+
+def overridden(e: Elaborator, inner: Scope, d: ast.Definition, body: Any, at: Span) -> Any:
+    """The body's value, with the definition's own derivative attached if it has one."""
+    if d.adjoint is None:
+        return body()
+    from zhdsl.lang.adjoint import with_adjoint
+
+    return with_adjoint(e, inner, d, body, at)

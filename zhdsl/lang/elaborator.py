@@ -1,0 +1,155 @@
+"""The state of checking one entry point in one mode: the graph's builder, the weights found, guards, limits.
+
+Elaboration runs the text with types instead of numbers: blocks are templates, instantiated at each use with their
+sizes known or symbolic; `repeat` and `if` are run, `scan` is not. Every value made is a node of the graph.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from zhdsl.errors import Diagnostic
+from zhdsl.ir.node import Builder, Node, Origin, apply
+from zhdsl.ir.sizes import Size
+from zhdsl.ir.types import Type
+from zhdsl.lang import ast
+from zhdsl.lang.model import Guard, Weight
+from zhdsl.lang.problem import Poisoned, Problem
+from zhdsl.lang.scope import Scope
+from zhdsl.lang.values import POISON, Tensor
+from zhdsl.source import Span
+
+MAX_CALLS = 100  # definitions inside definitions
+MAX_NODES = 200_000
+MAX_INSTANCES = 20_000
+
+
+@dataclass(eq=False)
+class Diagnostics:
+    """What has been found wrong so far; one message per place and code."""
+
+    found: dict[tuple[str, Any], Diagnostic] = field(default_factory=dict)
+
+    def add(self, problem: Problem) -> None:
+        d = problem.diagnostic
+        self.found.setdefault((d.code, d.span.key if d.span else None), d)
+
+    @contextmanager
+    def collecting(self, on_problem: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """Problems inside are reported and end the block."""
+        try:
+            yield
+        except Problem as problem:
+            self.add(problem)
+            on_problem()
+        except Poisoned:
+            on_problem()
+
+    def sorted(self) -> tuple[Diagnostic, ...]:
+        def key(d: Diagnostic) -> tuple[str, int, int, str]:
+            return (*(d.span.key if d.span else ("", 0, 0)), d.code)
+
+        return tuple(sorted(self.found.values(), key=key))
+
+
+@dataclass(eq=False)
+class Elaborator:
+    """What all definitions of one entry point share while it is elaborated.
+
+    Attributes:
+        mode: "train" or "infer".
+        counters: the operands of random draws: the seed, then what distinguishes draws (step; epoch and sample).
+        sites: names given to block mentions, by (path around, place): the same in both modes.
+    """
+
+    mode: str
+    builder: Builder
+    diagnostics: Diagnostics
+    counters: tuple[Node, ...]
+    sites: dict[tuple[str, Any], str] = field(default_factory=dict)
+    names: dict[str, set[str]] = field(default_factory=dict)
+    params: dict[str, Weight] = field(default_factory=dict)
+    states: dict[str, Weight] = field(default_factory=dict)
+    current: dict[str, Tensor] = field(default_factory=dict)  # states as updated so far
+    guards: dict[tuple[str, str], Guard] = field(default_factory=dict)
+    spans: list[Span] = field(default_factory=list)  # calls from user text, innermost last
+    depth: int = 0
+    draws: dict[str, int] = field(default_factory=dict)
+    samplings: list[Span] = field(default_factory=list)
+
+    @contextmanager
+    def at(self, span: Span) -> Iterator[None]:
+        """Nodes made inside come from this place, and from the user's call if it is in the library."""
+        places = {Origin(span)}
+        if self.spans and span.source.name.startswith("std/"):
+            places.add(Origin(self.spans[-1]))
+        with self.builder.at(places):
+            yield
+
+    @contextmanager
+    def calling(self, span: Span, name: str) -> Iterator[None]:
+        """Counts the depth of calls and remembers the user's place."""
+        if self.depth >= MAX_CALLS:
+            raise Problem("Z0412", f"{name}: definitions call each other more than {MAX_CALLS} deep", span)
+        if len(self.builder.origins) > MAX_NODES:
+            raise Problem("Z0615", f"the model has more than {MAX_NODES:,} operations", span)
+        self.depth += 1
+        mine = not span.source.name.startswith("std/")
+        if mine:
+            self.spans.append(span)
+        try:
+            yield
+        except Problem as problem:
+            raise problem.called_from(span, name) from None
+        finally:
+            self.depth -= 1
+            if mine:
+                self.spans.pop()
+
+    def guard(self, left: Size, relation: str, right: Size, span: Span, text: str) -> None:
+        """A condition to be tested when the sizes are known."""
+        self.guards.setdefault((str(left - right), relation), Guard(left, relation, right, span, text))
+
+    def stream(self, path: str) -> int:
+        """A number for one mention of a random draw, from the path around it and how many came before there."""
+        n = self.draws[path] = self.draws.get(path, 0) + 1
+        return int.from_bytes(hashlib.blake2b(f"{path}#{n}".encode(), digest_size=4).digest(), "big") >> 1
+
+    def instance_path(self, scope: Scope, wanted: str, site: Span) -> str:
+        """A stable path for an instance: `wanted` under the path around it, numbered from the second on."""
+        around = scope.path
+        key = (around, (site.key, wanted))
+        if key not in self.sites:
+            taken = self.names.setdefault(around, set())
+            name, n = wanted, 1
+            while name in taken:
+                n += 1
+                name = f"{wanted}{n}"
+            taken.add(name)
+            self.sites[key] = name
+            if len(self.sites) > MAX_INSTANCES:
+                raise Problem("Z0615", f"the model has more than {MAX_INSTANCES:,} instances of blocks", site)
+        return joined(around, self.sites[key])
+
+
+def joined(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def constant(value: float | int | bool | Size, dtype: str) -> Tensor:
+    return Tensor(apply("const", value=value, dtype=dtype), ())
+
+
+def counter(name: str) -> Node:
+    """A counter as an input of the graph: i32, no axes."""
+    return apply("input", port=name, type=Type("i32"))
+
+
+def poison(scope: Scope, targets: tuple[ast.Name, ...]) -> None:
+    for target in targets:
+        scope.vars[target.id] = POISON
+

@@ -1,0 +1,256 @@
+"""Files: what a name means at file level; imports; the library, whose definitions are parsed when first named."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from zhdsl.errors import SpecError
+from zhdsl.lang import ast
+from zhdsl.lang.elaborator import Elaborator
+from zhdsl.lang.expressions import MISSING, evaluate
+from zhdsl.lang.nearest import nearest
+from zhdsl.lang.parser import parse
+from zhdsl.lang.problem import Problem
+from zhdsl.lang.reading import read
+from zhdsl.lang.scope import Scope
+from zhdsl.lang.values import DatasetRef, Instance, Namespace, Template, is_number, is_static, kind_of
+from zhdsl.source import Source, Span
+
+MAX_INCLUDES = 16
+BUSY = object()
+ITEM = re.compile(r"^(?:@\w+.*\n)*(?:fn|block|dataset|const)\s+([A-Za-z_]\w*'*)", re.M)
+
+
+class File:
+    """One file of definitions: its own items, what it imports, and then the library."""
+
+    is_library = False
+
+    def __init__(self, source: Source, folder: Path | None, root: Path | None, overrides: Mapping[str, Any]):
+        self.source = source
+        self.folder = folder
+        self.root = root or folder
+        self.overrides = dict(overrides)
+        self.items: dict[str, ast.Item] = {}
+        self.consts: dict[str, ast.Bind] = {}
+        self.values: dict[str, Any] = {}
+        self.uses: list[File] = []
+        self.named: dict[str, File] = {}
+
+    # ------------------------------------------------------------ names
+    def names(self) -> list[str]:
+        """All names that can be written in this file."""
+        return [*self.items, *self.consts, *self.named, *(n for f in self.uses for n in f.own_names()), *library_index()]
+
+    def own_names(self) -> list[str]:
+        return [*self.items, *self.consts]
+
+    def find(self, e: Elaborator, name: str) -> Any:
+        """What a name means here, or `None`."""
+        if (own := self.own(e, name)) is not None:
+            return own
+        for file in self.uses:
+            if (found := file.own(e, name)) is not None:
+                return found
+        if name in self.named:
+            return Namespace(self.named[name])
+        return from_library(e, name)
+
+    def own(self, e: Elaborator, name: str) -> Any:
+        item = self.items.get(name)
+        if isinstance(item, ast.Definition):
+            return Template(item, self)
+        if isinstance(item, ast.Dataset):
+            return DatasetRef(item, self)
+        if name in self.consts:
+            return self._const(e, name)
+        return None
+
+    def const(self, e: Elaborator, name: str) -> Any:
+        """The number of a `const` that bare axes of this file capture, or `MISSING`."""
+        if name not in self.consts:
+            for file in self.uses:
+                if name in file.consts:
+                    return file.const(e, name)
+            return MISSING
+        value = self._const(e, name)
+        return value if is_number(value) and not isinstance(value, float) else MISSING
+
+    def _const(self, e: Elaborator, name: str) -> Any:
+        if name not in self.values:
+            bind = self.consts[name]
+            self.values[name] = BUSY
+            try:
+                self.values[name] = self._evaluated(e, bind)
+            except BaseException:
+                del self.values[name]
+                raise
+        if self.values[name] is BUSY:
+            raise Problem("Z0204", f"`const {name}` is defined by itself", self.consts[name].span)
+        return self.values[name]
+
+    def _evaluated(self, e: Elaborator, bind: ast.Bind) -> Any:
+        name = bind.name.id
+        value = evaluate(e, Scope(self, kind="file"), bind.value)
+        if isinstance(value, Template) and value.definition.kind == "block":
+            value = Instance(value, name)
+        elif not is_static(value) and not isinstance(value, Template | DatasetRef):
+            raise Problem("Z0406", f"a `const` is known at compile time, this is {kind_of(value)}", bind.value.span)
+        if name in self.overrides:
+            return _override(name, value, self.overrides[name], bind.span)
+        return value
+
+
+def _override(name: str, value: Any, given: Any, span: Span) -> Any:
+    """`--set D=64`: the same kind as the `const` has."""
+    number = is_number(value) and is_number(given) and not (isinstance(value, int) and isinstance(given, float))
+    if not number and (type(value) is not type(given) or isinstance(value, Instance)):
+        raise Problem("Z0211", f"--set {name}={given}: {name} is {kind_of(value)} ({value})", span)
+    return float(given) if isinstance(value, float) else given
+
+
+def open_file(
+    module: ast.Module, folder: Path | None, root: Path | None, overrides: Mapping[str, Any], depth: int = 0,
+    chain: tuple[Path, ...] = (),
+) -> tuple[File, list[Problem]]:
+    """A file with its imports read. Problems of items that clash come beside it."""
+    file = File(module.source, folder, root, overrides)
+    problems: list[Problem] = []
+    for item in module.items:
+        try:
+            _add(file, item, depth, chain)
+        except Problem as problem:
+            problems.append(problem)
+    for name in overrides:
+        if name.split(".")[0] not in file.consts and name.split(".")[0] not in file.named:
+            close = nearest(name, file.consts)
+            problems.append(Problem("Z0210", f"--set {name}: the spec has no `const {name}`", None,
+                                    help=f"did you mean `{close}`?" if close else ""))
+    return file, problems
+
+
+def _add(file: File, item: ast.Item, depth: int, chain: tuple[Path, ...]) -> None:
+    if isinstance(item, ast.Use):
+        _use(file, item, depth, chain)
+    elif isinstance(item, ast.Const):
+        for bind in item.binds:
+            _new_name(file, bind.name.id, bind.name.span)
+            file.consts[bind.name.id] = bind
+    elif isinstance(item, ast.Definition | ast.Dataset):
+        _new_name(file, item.name, item.name_span if isinstance(item, ast.Definition) else item.span)
+        file.items[item.name] = item
+
+
+def _new_name(file: File, name: str, span: Span) -> None:
+    before = file.items.get(name) or file.consts.get(name)
+    if before is not None:
+        raise Problem("Z0202", f"{name} is defined twice", span, (before.span, "the first definition"))
+
+
+def _use(file: File, item: ast.Use, depth: int, chain: tuple[Path, ...]) -> None:
+    if item.path is None:
+        _use_library(file, item)
+        return
+    if file.folder is None:
+        raise Problem("Z0205", "a spec without a file cannot import others", item.span)
+    place = (file.folder / item.path).resolve()
+    if place in chain:
+        names = " -> ".join(p.name for p in (*chain, place))
+        raise Problem("Z0206", f"files import each other: {names}", item.span)
+    if depth >= MAX_INCLUDES:
+        raise Problem("Z0006", f"imports are more than {MAX_INCLUDES} deep", item.span)
+    try:
+        module = parse(read(file.folder / item.path, file.root, item.span))
+    except SpecError as error:
+        d = error.diagnostics[0]
+        problem = Problem(d.code, d.message, d.span or item.span, *d.notes, (item.span, "imported here"), help=d.help)
+        raise problem from None
+    used, problems = open_file(module, place.parent, file.root, {}, depth + 1, (*chain, place))
+    if problems:
+        raise problems[0]
+    if item.alias:
+        prefix = item.alias + "."
+        used.overrides = {k[len(prefix) :]: v for k, v in file.overrides.items() if k.startswith(prefix)}
+        file.named[item.alias] = used
+    else:
+        file.uses.append(used)
+
+
+def _use_library(file: File, item: ast.Use) -> None:
+    if item.names[0] != "std" or len(item.names) != 2 or item.names[1] not in library_texts():
+        close = nearest(".".join(item.names), [f"std.{n}" for n in library_texts()])
+        raise Problem("Z0205", f"there is no {'.'.join(item.names)}", item.span,
+                      help=f"did you mean `{close}`?" if close else "a file is imported with quotes: `use \"nets.zh\"`")
+    if item.alias:
+        file.named[item.alias] = Library(item.names[1])
+
+
+# ---------------------------------------------------------------- the library
+class Library(File):
+    """One file of the library; an item is parsed when it is first named."""
+
+    is_library = True
+
+    def __init__(self, name: str):
+        super().__init__(Source(f"std/{name}.zh", library_texts()[name]), None, None, {})
+        self.room = name
+
+    def own_names(self) -> list[str]:
+        return [n for n, (room, _, _) in library_index().items() if room == self.room]
+
+    def names(self) -> list[str]:
+        return list(library_index())
+
+    def own(self, e: Elaborator, name: str) -> Any:
+        room, start, end = library_index().get(name, ("", 0, 0))
+        return library_item(name) if room == self.room else None
+
+    def const(self, e: Elaborator, name: str) -> Any:
+        return MISSING
+
+
+@cache
+def library_texts() -> dict[str, str]:
+    """The files of the library by name, sorted."""
+    folder = resources.files("zhdsl.lang") / "stdlib"
+    found = {p.name[:-3]: p.read_text("utf-8") for p in folder.iterdir() if p.name.endswith(".zh")}
+    return dict(sorted(found.items()))
+
+
+@cache
+def library_index() -> dict[str, tuple[str, int, int]]:
+    """Name -> file, start and end of the item's text."""
+    index: dict[str, tuple[str, int, int]] = {}
+    for room, text in library_texts().items():
+        found = list(ITEM.finditer(text))
+        for match, following in zip(found, [*found[1:], None], strict=True):
+            index[match[1]] = (room, match.start(), following.start() if following else len(text))
+    return index
+
+
+@cache
+def library_item(name: str) -> Template | DatasetRef:
+    """A definition of the library, parsed alone but with its places in the whole file."""
+    room, start, end = library_index()[name]
+    text = library_texts()[room]
+    blank = re.sub(r"[^\n]", " ", text[:start])
+    module = parse(Source(f"std/{room}.zh", blank + text[start:end]))
+    (item,) = (i for i in module.items if not isinstance(i, ast.Use | ast.Const))
+    home = library_file(room)
+    assert isinstance(item, ast.Definition | ast.Dataset)
+    return Template(item, home) if isinstance(item, ast.Definition) else DatasetRef(item, home)
+
+
+@cache
+def library_file(room: str) -> Library:
+    return Library(room)
+
+
+def from_library(e: Elaborator, name: str) -> Any:
+    """A definition of the library by its bare name, or `None`."""
+    return library_item(name) if name in library_index() else None

@@ -1,0 +1,47 @@
+"""`nearest`: the known name that an unknown one was probably meant to be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+LONGEST = 60  # characters; longer names are compared by their beginnings, so the work stays bounded
+
+
+def nearest(name: str, candidates: Iterable[str]) -> str | None:
+    """The candidate with the fewest slips from `name`, or None if all differ by more than a third of its letters.
+
+    A slip is a letter too many, too few or wrong, or two swapped; a letter in the other case is a third of one.
+    Ties go to the candidate that comes first in the alphabet, so the answer does not depend on the order.
+    """
+    limit = max(1.0, min(len(name), LONGEST) / 3)
+    found = [(_slips(name[:LONGEST], other[:LONGEST], limit), other) for other in candidates if other != name]
+    best = min(found, default=(limit + 1, ""))
+    return best[1] if best[0] <= limit and best[0] < max(len(name), 1) else None
+
+
+def _slips(a: str, b: str, limit: float) -> float:
+    """Optimal string alignment distance; anything above `limit` when it is known to be above.
+
+    Source: Damerau 1964; the restricted form, row by row.
+    """
+    if abs(len(a) - len(b)) > limit:
+        return limit + 1
+    before: list[float] = []
+    row = [float(j) for j in range(len(b) + 1)]
+    for i, x in enumerate(a, 1):
+        last, row = row, [float(i)]
+        for j, y in enumerate(b, 1):
+            best = min(last[j] + 1, row[j - 1] + 1, last[j - 1] + _cost(x, y))
+            if before and j > 1 and x == b[j - 2] and a[i - 2] == y:
+                best = min(best, before[j - 2] + 1)
+            row.append(best)
+        if min(row) > limit:
+            return limit + 1
+        before = last
+    return row[-1]
+
+
+def _cost(x: str, y: str) -> float:
+    if x == y:
+        return 0
+    return 1 / 3 if x.lower() == y.lower() else 1

@@ -1,0 +1,44 @@
+"""How the checker says that something is wrong: `Problem` carries one diagnostic out of an expression.
+
+`Poisoned` is raised by whatever touches a value whose own problem has been reported: it ends the statement without a
+second message, so that all errors of one run are independent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from zhdsl.errors import Diagnostic
+from zhdsl.source import Span
+
+Note = tuple[Span | None, str]
+
+
+class Problem(Exception):
+    """One thing wrong in the user's text, on its way to the list of diagnostics."""
+
+    def __init__(self, code: str, message: str, span: Span | None, *notes: Note, help: str = ""):
+        super().__init__(message)
+        self.diagnostic = Diagnostic(code, message, span, tuple(notes), help)
+
+    def called_from(self, span: Span, name: str) -> Problem:
+        """The same problem seen from a call: a place in the library moves to the notes, the user's becomes the place."""
+        found = self.diagnostic
+        if found.span is None or found.span.source.name.startswith("std/") is False:
+            return self
+        if span.source.name.startswith("std/"):
+            return self
+        note = (found.span, f"in {name}, of the library")
+        self.diagnostic = replace(found, span=span, notes=(*found.notes, note))
+        return self
+
+
+class Poisoned(Exception):
+    """A value that could not be made was used; it has been reported already."""
+
+
+def listing(names: Iterable[object], conjunction: str = "and") -> str:
+    """`a, b and c`."""
+    words = [str(n) for n in names]
+    return f" {conjunction} ".join([", ".join(words[:-1]), words[-1]] if len(words) > 2 else words)

@@ -1,0 +1,449 @@
+"""Primitives that make, move and pick axes: iota, zeros, expand, concat, pad, flip, split, merge, window, fold, …"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from zhdsl.ir.node import apply
+from zhdsl.ir.sizes import Size, ceil, extreme
+from zhdsl.lang import ast, tensors
+from zhdsl.lang.axes import axis_size
+from zhdsl.lang.builtins import builtin, compare_now, options, quotient, take, whole_option
+from zhdsl.lang.elaborator import Elaborator, constant
+from zhdsl.lang.expressions import VALUES, evaluate, size, static
+from zhdsl.lang.indexing import axis_of
+from zhdsl.lang.problem import Problem
+from zhdsl.lang.scope import Scope
+from zhdsl.lang.statics import axis_names
+from zhdsl.lang.values import Axes, Builtin, Many, Tensor, is_number, kind_of, sized
+from zhdsl.source import Span
+
+
+def named_axes(e: Elaborator, s: Scope, b: Builtin, at: Span, skip: Sequence[str] = ()) -> list[tuple[str, Size]]:
+    """`[B, C=3, ...S]` of a primitive that makes axes; every size must be known."""
+    found: list[tuple[str, Size]] = []
+    for arg in b.args or ():
+        if isinstance(arg, ast.Keyword) and arg.name in skip:
+            continue
+        found += _made_axes(e, s, arg, b.name)
+    labels = [label for label, _ in found]
+    if len(set(labels)) < len(labels):
+        raise Problem("Z0311", f"{b.name}: two axes of one name", at)
+    return found
+
+
+def _made_axes(e: Elaborator, s: Scope, arg: ast.Arg, name: str) -> list[tuple[str, Size]]:
+    if isinstance(arg, ast.Keyword) and not isinstance(arg.value, ast.Range | ast.Rest):
+        return [(s.introduce(arg.name), size(e, s, arg.value, f"the size of {arg.name}"))]
+    if isinstance(arg, ast.Rest):
+        labels, known = s.rest(arg.name), s.rest_sizes.get(arg.name)
+        if labels is None:
+            raise Problem("Z0201", f"unknown rest ...{arg.name}", arg.span)
+        if known is None and labels:
+            raise Problem("Z0322", f"the sizes of ...{arg.name} are not known here", arg.span)
+        return list(zip(labels, known or (), strict=True))
+    if isinstance(arg, ast.Name):
+        n = axis_size(e, s, ast.Axis(arg.id, span=arg.span))
+        if n is None:
+            raise Problem("Z0322", f"{name}[{arg.id}]: the size of {arg.id} is not known here", arg.span,
+                          help=f"give it, `{arg.id} = x.{arg.id}`")
+        return [(s.labels.get(arg.id) or s.introduce(arg.id), n)]
+    raise Problem("Z0301", "an axis needs a name", arg.span, help=f"write `N = {arg.span.text}`")
+
+
+def iota(e: Elaborator, s: Scope, b: Builtin, at: Span) -> Tensor:
+    axes = named_axes(e, s, b, at)
+    if len(axes) != 1:
+        raise Problem("Z0402", f"iota takes one axis, {len(axes)} given", at)
+    label, n = axes[0]
+    return Tensor(apply("iota", label=label, size=n), (label,))
+
+
+def filled(e: Elaborator, s: Scope, b: Builtin, at: Span) -> Tensor:
+    axes = named_axes(e, s, b, at)
+    t = constant(1.0 if b.name == "ones" else 0.0, s.float)
+    return tensors.expanded(t, axes, tuple(label for label, _ in axes))
+
+
+def uniform(e: Elaborator, s: Scope, b: Builtin, at: Span) -> Tensor:
+    """Draws from [0, 1), keyed by the seed, the step, the place in the program, the element."""
+    axes = named_axes(e, s, b, at, ("stream",))
+    _, named = options(e, s, b, at, ("stream",))
+    stream = whole_option(e, s, named, "stream", -1)
+    if not isinstance(stream, int):
+        raise Problem("Z0406", "stream is a number", at)
+    e.samplings.append(at)
+    if stream < 0:
+        stream = e.stream(s.path)
+    shared = {label for c in e.counters for label in c.type.labels}
+    own = tuple(a for a in axes if a[0] not in shared)
+    node = apply("uniform", *e.counters, stream=stream, axes=own)
+    return Tensor(node, tuple(label for label, _ in axes) + tuple(sorted(shared - {a for a, _ in axes})))
+
+
+def listed(e: Elaborator, s: Scope, b: Builtin, at: Span) -> Tensor:
+    """`values[I = (82, 123)]`: numbers known at compile time along an axis."""
+    if not b.args or len(b.args) != 1 or not isinstance(b.args[0], ast.Keyword):
+        raise Problem("Z0402", "values takes one axis with its numbers", at, help="`values[I = (82, 123)]`")
+    arg = b.args[0]
+    if isinstance(arg.value, ast.Range | ast.Rest):
+        raise Problem("Z0406", "a list of numbers is wanted", arg.span)
+    numbers = static(e, s, arg.value, "a list of numbers")
+    if not isinstance(numbers, tuple) or not numbers or not all(is_number(n) for n in numbers):
+        raise Problem("Z0406", "a list of numbers is wanted", arg.span)
+    dtype = s.float if any(isinstance(n, float) for n in numbers) else "i32"
+    label = s.introduce(arg.name)
+    parts = [apply("expand", constant(n, dtype).node, axes=((label, Size.of(1)),)) for n in numbers]
+    return Tensor(apply("concat", *parts, label=label) if len(parts) > 1 else parts[0], (label,))
+
+
+def chosen_axes(e: Elaborator, s: Scope, b: Builtin, at: Span) -> Axes:
+    """`first[...A]` is the first axis of a list, `others[...A]` the rest."""
+    labels = tuple(label for arg in b.args or () for label in axis_names(e, s, arg))
+    return Axes(labels[:1] if b.name == "first" else labels[1:])
+
+
+def path_matches(e: Elaborator, s: Scope, b: Builtin, at: Span) -> bool:
+    """`matches[path, globs]`: whether a path fits one of the patterns, as in a shell."""
+    from fnmatch import fnmatchcase
+
+    given = [a for a in b.args or () if not isinstance(a, ast.Keyword | ast.Range | ast.Relabel | ast.Rest | ast.RestSized)]
+    parts = [static(e, s, a, "a path and its patterns") for a in given]
+    if len(parts) != 2 or not isinstance(parts[0], str):
+        raise Problem("Z0402", "matches takes a path and a list of patterns", at)
+    globs = parts[1] if isinstance(parts[1], tuple) else (parts[1],)
+    return any(isinstance(g, str) and fnmatchcase(parts[0], g) for g in globs)
+
+
+@builtin("iota", "zeros", "ones", "uniform", "values", "first", "others", "matches")
+def _uncalled(e: Elaborator, s: Scope, b: Builtin, values: Sequence[Any], spans: Sequence[Span], at: Span) -> Any:
+    """These are values without a call: `zeros[B, N]`. With empty `( )` they are the same, without `[ ]` scalars."""
+    take(b, values, 0, at)
+    return VALUES[b.name](e, s, b, at)
+
+
+# ---------------------------------------------------------------- moving axes
+@builtin("expand")
+def _expand(e: Elaborator, s: Scope, b: Builtin, values: Sequence[Any], spans: Sequence[Span], at: Span) -> Any:
+    take(b, values, 1, at)
+    t = tensors.as_tensor(values[0], s.float, spans[0])
+    axes = named_axes(e, s, b, at)
+    for label, n in axes:
+        if label in t.type.sizes and t.type.sizes[label] != n:
+            raise Problem("Z0312", f"expand: {s.show(t)} has an axis {s.shown(label)} already", at)
+    new = tuple(label for label, _ in axes if label not in t.type.sizes)
+    return tensors.expanded(t, axes, new + t.order)
+
+
+@builtin("concat")
+def _concat(e: Elaborator, s: Scope, b: Builtin, values: Sequence[Any], spans: Sequence[Span], at: Span) -> Any:
+    labels = tuple(n for a in b.args or () for n in axis_names(e, s, a))
+    if len(labels) != 1:
+        raise Problem("Z0402", "concat takes one axis", at, help="`concat[C](a, b)`")
+    (label,) = labels
+    if not values:
+        raise Problem("Z0402", "concat of nothing", at)
+    parts = [tensors.as_tensor(v, s.float, p) for v, p in zip(values, spans, strict=True)]
+    dtype = tensors.common_dtype(parts, s, at)
+    for t, span in zip(parts, spans, strict=True):
+        if label not in t.type.sizes:
+            raise Problem("Z0302", f"concat[{s.shown(label)}]: {s.show(t)} has no such axis", span)
+    without = [Tensor(t.node, tuple(n for n in t.order if n != label)) for t in parts]
+    for i in range(len(parts)):
+        for j in range(i):
+            for n in without[i].order:
+                if n in without[j].order and parts[i].type.sizes[n] != parts[j].type.sizes[n]:
+                    raise tensors.disagreement(e, s, n, (parts[j], parts[i]), (spans[j], spans[i]), at)
+    order = tensors.order_of(parts)
+    axes = [(n, next(t.type.sizes[n] for t in parts if n in t.type.sizes)) for n in order if n != label]
+    full = [tensors.expanded(tensors.cast(t, dtype), axes, order).node for t in parts]
+    return Tensor(apply("concat", *full, label=label) if len(full) > 1 else full[0], order)
+
+
+@builtin("pad")
+def _pad(e: Elaborator, s: Scope, b: Builtin, values: Sequence[Any], spans: Sequence[Span], at: Span) -> Any:
+    take(b, values, 1, at)
+    t = tensors.as_tensor(values[0], s.float, spans[0])
+    positional, named = options(e, s, b, at, ("value",))
+    fill = fill_value(e, s, named)
+    for arg in positional:
+        if not isinstance(arg, ast.Keyword) or isinstance(arg.value, ast.Range | ast.Rest):
+            raise Problem("Z0408", "pad names its axes: `pad[T = (1, 2)](x)`", arg.span)
+        label = axis_of(s, t, arg.name, arg.span)
+        amount = evaluate(e, s, arg.value)
+        low, high = amount if isinstance(amount, tuple) and len(amount) == 2 else (amount, amount)
+        for n in (low, high):
+            if not isinstance(n, int | Size) or (isinstance(n, int) and n < 0):
+                raise Problem("Z0324", f"padding is a whole number, not {n}", arg.span)
+        node = apply("pad", t.node, label=label, low=Size.of(low), high=Size.of(high), fill=fill)
+        t = Tensor(node, t.order)
+    return t
+
+
+def fill_value(e: Elaborator, s: Scope, named: dict[str, ast.Expr]) -> float:
+    if "value" not in named:
+        return 0.0
+    value = static(e, s, named["value"], "value")
+    if not isinstance(value, int | float):
+        raise Problem("Z0406", f"value is a number, this is {kind_of(value)}", named["value"].span)
+    return float(value)
+
+
+@builtin("flip")
+def _flip(e: Elaborator, s: Scope, b: Builtin, values: Sequence[Any], spans: Sequence[Span], at: Span) -> Any:
+    take(b, values, 1, at)
+    t = tensors.as_tensor(values[0], s.float, spans[0])
+    for arg in b.args or ():
+        for label in axis_names(e, s, arg):
+            if label not in t.type.sizes:
+                raise Problem("Z0302", f"flip[{s.shown(label)}]: {s.show(t)} has no such axis", arg.span)
+            t = Tensor(apply("flip", t.node, label=label), t.order)
+    return t
+
+
+@builtin("split")
+def _split(e: Elaborator, s: Scope, b: Builtin, values: Sequence[Any], spans: Sequence[Span], at: Span) -> Any:
+    take(b, values, 1, at)
+    t = tensors.as_tensor(values[0], s.float, spans[0])
+    for arg in b.args or ():
+        if not isinstance(arg, ast.Keyword) or not isinstance(arg.value, ast.Tuple | ast.List | ast.Rest):
+            raise Problem("Z0402", "split names an axis and its parts: `split[D = (H = 8, E)](x)`", arg.span)
+        label = axis_of(s, t, arg.name, arg.span)
+        if isinstance(arg.value, ast.Rest):
+            parts = _made_axes(e, s, arg.value, "split")
+        else:
+            parts = _parts(e, s, arg.value, t.type.sizes[label], arg.name)
+        names = [n for n, _ in parts]
+        others = set(t.type.sizes) - {label}
+        if len(set(names)) < len(names) or others & set(names):
+            raise Problem("Z0311", f"split: two axes of one name among {', '.join(map(s.shown, names))}", arg.span)
+        node = apply("split", t.node, label=label, parts=tuple(parts))
+        i = t.order.index(label)
+        t = Tensor(node, (*t.order[:i], *names, *t.order[i + 1 :]))
+    return t
+
+
+def _parts(e: Elaborator, s: Scope, x: ast.Tuple | ast.List, whole: Size, name: str) -> list[tuple[str, Size]]:
+    """The parts of a split; at most one without a size, which is inferred."""
+    parts: list[tuple[str, Size | None]] = []
+    for item in x.items:
+        if isinstance(item, ast.Name):
+            parts.append((s.introduce(item.id), None))
+        elif isinstance(item, ast.Keyword) and not isinstance(item.value, ast.Range | ast.Rest):
+            parts.append((s.introduce(item.name), size(e, s, item.value, f"the size of {item.name}")))
+        else:
+            raise Problem("Z0301", "a part needs a name", item.span, help="`split[D = (H = 8, E)](x)`")
+    known = Size.of(1)
+    for _, n in parts:
+        known = known * n if n is not None else known
+    open_ones = [label for label, n in parts if n is None]
+    if len(open_ones) > 1:
+        raise Problem("Z0326", "split: at most one part may be without a size", x.span)
+    if open_ones:
+        rest = divided(e, s, whole, known, x.span, f"split: {name} = {whole} into parts of {known}")
+        return [(label, rest if n is None else n) for label, n in parts]
+    if known != whole:
+        raise Problem("Z0326", f"split: the parts make {known}, {name} is {whole}", x.span)
+    return [(label, n) for label, n in parts if n is not None]
+
+
+def divided(e: Elaborator, s: Scope, a: Size, b: Size, span: Span, text: str) -> Size:
+    """a / b, which must be whole: now, or as a guard."""
+    from zhdsl.ir.sizes import Undecided
+
+    try:
+        q = a / b
+    except (Undecided, ZeroDivisionError):
+        raise Problem("Z0326", f"{text} does not come out even", span) from None
+    if q.number is None and all(not m for m, _ in q.terms):
+        raise Problem("Z0326", f"{text} does not come out even", span)
+    if not q.is_whole:
+        e.guard(q, "whole", Size.of(0), span, text)
+    return q
+
+
+@builtin("merge")
+def _merge(e: Elaborator, s: Scope, b: Builtin, values: Sequence[Any], spans: Sequence[Span], at: Span) -> Any:
+    take(b, values, 1, at)
+    t = tensors.as_tensor(values[0], s.float, spans[0])
+    for arg in b.args or ():
+        if not isinstance(arg, ast.Keyword):
+            raise Problem("Z0402", "merge names the new axis and its parts: `merge[F = (C, H, W)](x)`", arg.span)
+        value = arg.value
+        labels = axis_names(e, s, value) if not isinstance(value, ast.Range) else ()
+        for label in labels:
+            if label not in t.type.sizes:
+                raise Problem("Z0302", f"merge: {s.show(t)} has no axis {s.shown(label)}", arg.span)
+        if not labels or len(set(labels)) < len(labels):
+            raise Problem("Z0402", "merge takes distinct axes", arg.span)
+        new = s.introduce(arg.name)
+        if new in set(t.type.sizes) - set(labels):
+            raise Problem("Z0311", f"merge: {s.show(t)} has an axis {arg.name} already", arg.span)
+        node = apply("merge", t.node, labels=labels, label=new)
+        order = [new if n == next(o for o in t.order if o in labels) else n for n in t.order]
+        t = Tensor(node, tuple(n for n in order if n == new or n not in labels))
+    return t
+
+
+# ---------------------------------------------------------------- windows
+WINDOW = ("size", "stride", "dilation", "pad", "value")
+
+
+@builtin("window")
+def _window(e: Elaborator, s: Scope, b: Builtin, values: Sequence[Any], spans: Sequence[Span], at: Span) -> Any:
+    """`window[...S, size = K, stride, dilation, pad](x)`: axis S becomes positions S and taps S'."""
+    take(b, values, 1, at)
+    t = tensors.as_tensor(values[0], s.float, spans[0])
+    positional, named = options(e, s, b, at, WINDOW)
+    if "size" not in named:
+        raise Problem("Z0402", "window needs `size = …`, the number of taps", at)
+    taps, stride = whole_option(e, s, named, "size", 1), whole_option(e, s, named, "stride", 1)
+    dilation, fill = whole_option(e, s, named, "dilation", 1), fill_value(e, s, named)
+    _positive(named, at, size=taps, stride=stride, dilation=dilation)
+    pad = static(e, s, named["pad"], "pad") if "pad" in named else "valid"
+    order = list(t.order)
+    for label, tap in axes_with_taps(e, s, t, positional, at):
+        low, count = _geometry(s, t.type.sizes[label], taps, stride, dilation, pad, at)
+        if count.number is not None and count.number < 1:
+            raise Problem("Z0328", f"a window of {taps} does not fit an axis {s.shown(label)} of {t.type.sizes[label]}", at,
+                          help='pad it: `pad = "same"`')
+        if count.number is None:
+            e.guard(Size.of(1), "<=", count, at, f"a window of {taps} fits {s.shown(label)} = {t.type.sizes[label]}")
+        node = apply("window", t.node, label=label, tap=tap, taps=Size.of(taps), stride=Size.of(stride),
+                     dilation=Size.of(dilation), low=low, count=count, fill=fill)
+        order.append(tap)
+        t = Tensor(node, tuple(order))
+    return t
+
+
+def _positive(named: dict[str, ast.Expr], at: Span, **numbers: Any) -> None:
+    for name, value in numbers.items():
+        if compare_now(value, 1) == -1:
+            raise Problem("Z0324", f"{name} is at least 1, not {value}", named[name].span if name in named else at)
+
+
+def axes_with_taps(
+    e: Elaborator, s: Scope, t: Tensor, args: Sequence[ast.Arg], at: Span
+) -> list[tuple[str, str]]:
+    """The named axes with the labels of their taps: the same with a prime."""
+    found: list[tuple[str, str]] = []
+    for arg in args:
+        labels = axis_names(e, s, arg)
+        if isinstance(arg, ast.Rest):
+            taps = s.rest(arg.name + "'") or ()
+        else:
+            taps = tuple(s.introduce(tap_name(s, arg, label)) for label in labels)
+        found += zip(labels, taps, strict=True)
+    for label, _ in found:
+        if label not in t.type.sizes:
+            raise Problem("Z0302", f"window: {s.show(t)} has no axis {s.shown(label)}", at)
+    if not found and not args:
+        raise Problem("Z0402", "window names its axes: `window[H, W, size = 3](x)`", at)
+    return found
+
+
+def tap_name(s: Scope, arg: ast.Arg, label: str) -> str:
+    return (arg.id if isinstance(arg, ast.Name) and not isinstance(s.vars.get(arg.id), Axes) else s.shown(label)) + "'"
+
+
+def _geometry(s: Scope, n: Size, taps: Any, stride: Any, dilation: Any, pad: Any, at: Span) -> tuple[Size, Size]:
+    """Padding below and number of positions. Extent of a window: (taps - 1) * dilation + 1."""
+    extent = (Size.of(taps) - 1) * dilation + 1
+    if pad == "same":  # as TensorFlow: ceil(n / stride) positions, the odd one of the padding above
+        count = ceil(n / stride, s.facts) if isinstance(stride, int) else -quotient(-n, stride, s)
+        missing = extreme("max", [(count - 1) * stride + extent - n, 0])
+        return quotient(missing, 2, s), count
+    low = Size.of(0) if pad in ("valid", None) else extent - 1 if pad == "full" else pad
+    if isinstance(low, str) or isinstance(low, bool) or not isinstance(low, int | Size):
+        raise Problem("Z0406", f'pad is "valid", "same", "full" or a whole number, not {pad!r}', at)
+    if compare_now(low, 0) == -1:
+        raise Problem("Z0324", f"padding is at least 0, not {low}", at)
+    return Size.of(low), quotient(n + 2 * Size.of(low) - extent, stride, s) + 1
+
+
+@builtin("fold")
+def _fold(e: Elaborator, s: Scope, b: Builtin, values: Sequence[Any], spans: Sequence[Span], at: Span) -> Any:
+    """`fold[...S, stride, dilation, pad, size](x)`: the adjoint of window; overlapping taps add."""
+    take(b, values, 1, at)
+    t = tensors.as_tensor(values[0], s.float, spans[0])
+    positional, named = options(e, s, b, at, WINDOW)
+    stride, dilation = whole_option(e, s, named, "stride", 1), whole_option(e, s, named, "dilation", 1)
+    low = whole_option(e, s, named, "pad", 0)
+    _positive(named, at, stride=stride, dilation=dilation)
+    for label, tap in axes_with_taps(e, s, t, positional, at):
+        if tap not in t.type.sizes:
+            raise Problem("Z0302", f"fold: {s.show(t)} has no taps {s.shown(tap)}", at)
+        extent = (t.type.sizes[tap] - 1) * dilation + 1
+        full = (t.type.sizes[label] - 1) * stride + extent - 2 * Size.of(low)
+        n = Size.of(whole_option(e, s, named, "size", 0)) if "size" in named else full
+        node = apply("fold", t.node, label=label, tap=tap, stride=Size.of(stride), dilation=Size.of(dilation),
+                     low=Size.of(low), size=n)
+        t = Tensor(node, tuple(o for o in t.order if o != tap))
+    return t
+
+
+# ---------------------------------------------------------------- picking
+@builtin("scatter")
+def _scatter(e: Elaborator, s: Scope, b: Builtin, values: Sequence[Any], spans: Sequence[Span], at: Span) -> Any:
+    """`scatter[V = n, sum = (T,)](g, ids)`: g added at the places ids; axes under `sum` go into the sums."""
+    positional, named = options(e, s, b, at, ("sum",))
+    g = tensors.as_tensor(values[0], s.float, spans[0]) if values else None
+    if g is None or len(values) != len(positional) + 1:
+        raise Problem("Z0402", "scatter takes a tensor and an index for each axis", at, help="`scatter[V = n](g, ids)`")
+    axes = []
+    for arg in positional:
+        if not isinstance(arg, ast.Keyword) or isinstance(arg.value, ast.Range | ast.Rest):
+            raise Problem("Z0402", "scatter names its axes with their sizes", arg.span)
+        axes.append((s.introduce(arg.name), size(e, s, arg.value, f"the size of {arg.name}")))
+    ids = [tensors.as_tensor(v, "i32", p) for v, p in zip(values[1:], spans[1:], strict=True)]
+    over = axis_names(e, s, named["sum"]) if "sum" in named else tuple(n for i in ids for n in i.order)
+    new = {label for label, _ in axes}
+    kept = [n for n in g.order if n not in over and n not in new]
+    type_ = g.type.without(set(g.order) - set(kept)).extended(axes)
+    node = apply("scatter", g.node, *(i.node for i in ids), labels=tuple(label for label, _ in axes), type=type_)
+    return Tensor(node, (*(label for label, _ in axes), *kept))
+
+
+@builtin("topk")
+def _topk(e: Elaborator, s: Scope, b: Builtin, values: Sequence[Any], spans: Sequence[Span], at: Span) -> Any:
+    """`topk[F as K, 4](x)` -> the 4 largest along F in falling order, and their places; the new axis is K."""
+    take(b, values, 1, at)
+    t = tensors.as_tensor(values[0], s.float, spans[0])
+    args = b.args or ()
+    if len(args) != 2 or isinstance(args[1], ast.Keyword | ast.Range | ast.Relabel | ast.Rest | ast.RestSized):
+        raise Problem("Z0402", "topk takes an axis and a number: `topk[F as K, 4](x)`", at)
+    if isinstance(args[0], ast.Relabel):
+        label, new = axis_of(s, t, args[0].old, args[0].span), s.introduce(args[0].new)
+    else:
+        (label,) = axis_names(e, s, args[0]) or ("",)
+        new = label
+    if label not in t.type.sizes:
+        raise Problem("Z0302", f"topk: {s.show(t)} has no axis {s.shown(label)}", at)
+    k = size(e, s, args[1], "the number of topk")
+    if compare_now(k, t.type.sizes[label]) == 1:
+        raise Problem("Z0327", f"topk: {k} of an axis {s.shown(label)} of {t.type.sizes[label]}", at)
+    places = Tensor(apply("topk", t.node, label=label, k=k, new=new), tuple(new if n == label else n for n in t.order))
+    node = apply("gather", t.node, places.node, labels=(label,))
+    return Many((Tensor(node, places.order), places), ("values", "places"))
+
+
+def known_size(e: Elaborator, s: Scope, b: Builtin, at: Span) -> Any:
+    """`size[...in]` without a tensor: the product of sizes that are known here by their axes, 1 for none."""
+    known: dict[str, Size] = {}
+    for name, labels in s.rests.items():
+        known.update(zip(labels, s.rest_sizes.get(name, ()), strict=False))
+    product = Size.of(1)
+    for arg in b.args or ():
+        for label in axis_names(e, s, arg):
+            if label not in known:
+                raise Problem("Z0322", f"the size of {s.shown(label)} is not known here", arg.span,
+                              help="give a tensor: `size[T](x)`")
+            product = product * known[label]
+    return sized(product)
+
+
+VALUES.update(
+    size=known_size, iota=iota, zeros=filled, ones=filled, uniform=uniform, values=listed, first=chosen_axes, others=chosen_axes,
+    matches=path_matches,
+)

@@ -1,0 +1,184 @@
+"""Statements: bodies are run once per instantiation; `repeat` and `if` at compile time, `when` by mode."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from zhdsl.lang import ast
+from zhdsl.lang.axes import ascribe
+from zhdsl.lang.elaborator import Elaborator, poison
+from zhdsl.lang.expressions import evaluate, truth, whole
+from zhdsl.lang.problem import Poisoned, Problem
+from zhdsl.lang.scope import Scope
+from zhdsl.lang.scans import run_emit, run_scan
+from zhdsl.lang.tensors import as_tensor, typed
+from zhdsl.lang.values import POISON, Instance, Many, Poison, Template, Tensor, is_number
+from zhdsl.lang.weights import declare_param, declare_state, update_state
+
+MAX_REPEAT = 10_000
+
+
+def run_body(e: Elaborator, s: Scope, body: Sequence[ast.Stmt]) -> Any:
+    """The value that a body returns, or `None`. A statement that fails poisons its names; the others still run."""
+    if s.file.is_library:  # a problem in the library is the caller's: it is reported at the call
+        for statement in body:
+            TABLE[type(statement)](e, s, statement)
+        return s.returned
+    failed = False
+
+    def on_problem() -> None:
+        nonlocal failed
+        failed = True
+
+    for statement in body:
+        if s.done:
+            raise Problem("Z0618", "nothing is reached after `return`", statement.span)
+        with e.diagnostics.collecting(on_problem):
+            TABLE[type(statement)](e, s, statement)
+            continue
+        _poison_all(s, statement)
+    if failed and not s.done:
+        raise Poisoned
+    if s.done and isinstance(s.returned, Poison):
+        raise Poisoned
+    return s.returned
+
+
+def _poison_all(s: Scope, statement: ast.Stmt) -> None:
+    """Names that a failed statement would have given a value."""
+    if isinstance(statement, ast.Assign):
+        poison(s, statement.targets)
+    elif isinstance(statement, ast.Param | ast.State):
+        poison(s, statement.names)
+    elif isinstance(statement, ast.Return):
+        s.returned, s.done = POISON, True
+    elif isinstance(statement, ast.Repeat | ast.If | ast.When):
+        for inner in (*getattr(statement, "body", ()), *getattr(statement, "then", ()), *(getattr(statement, "other", ()) or ())):
+            _poison_all(s, inner)
+
+
+def right_side(e: Elaborator, s: Scope, value: ast.Expr | ast.Scan) -> Any:
+    """The right side of `=` or `return`."""
+    if isinstance(value, ast.Scan):
+        with e.at(value.span):
+            return run_scan(e, s, value, run_body)
+    return evaluate(e, s, value)
+
+
+def _assign(e: Elaborator, s: Scope, x: ast.Assign) -> None:
+    value = right_side(e, s, x.value)
+    if len(x.targets) == 1:
+        bind_name(e, s, x.targets[0], value, x)
+        return
+    values = value.values if isinstance(value, Many) else value if isinstance(value, tuple) else (value,)
+    if len(values) != len(x.targets):
+        raise Problem("Z0414", f"{len(x.targets)} names for {len(values)} values", x.span)
+    for target, part in zip(x.targets, values, strict=True):
+        bind_name(e, s, target, part, x)
+
+
+def bind_name(e: Elaborator, s: Scope, target: ast.Name, value: Any, x: ast.Assign) -> None:
+    """Give a name its value: an ascribed tensor in its order, a block's template as one instance."""
+    name = target.id
+    if name in s.statics or (name in s.sizes and name not in s.vars):
+        raise Problem("Z0203", f"{name} is a size or static here, it cannot be assigned", target.span,
+                      help="choose another name for the value")
+    if x.type is not None:
+        t = as_tensor(value, x.type.dtype or s.float, x.value.span)
+        if not typed(t.type, x.type.dtype):
+            raise Problem("Z0501", f"{name} is declared {x.type.dtype or 'float'}, the value is {t.type.dtype}",
+                          x.value.span, help="an ascription does not convert: `f32(x)`, `i32(x)`")
+        value = ascribe(e, s, t, x.type, x.value.span, name)
+    if isinstance(value, Template) and value.definition.kind == "block":
+        value = Instance(value, e.instance_path(s, name, target.span))
+    if isinstance(value, Tensor):
+        e.builder.note(value.node, frozenset(), name)
+    s.vars[name] = value
+
+
+def _repeat(e: Elaborator, s: Scope, x: ast.Repeat) -> None:
+    count = whole(e, s, x.count, "the count of `repeat`")
+    if not 0 <= count <= MAX_REPEAT:
+        raise Problem("Z0614", f"`repeat` {count}: the count is 0 to {MAX_REPEAT:,}", x.count.span)
+    name = x.var.id if x.var else "repeat"
+    before = s.path
+    base = e.instance_path(s, name, x.span) if not x.tied else before
+    types = {n: v.type for n, v in s.vars.items() if isinstance(v, Tensor)} if x.tied else {}
+    for i in range(count):
+        s.path = before if x.tied else f"{base}{i}"
+        if x.var:
+            s.vars[x.var.id] = i
+            s.statics.discard(x.var.id)
+        try:
+            for statement in x.body:
+                TABLE[type(statement)](e, s, statement)
+        finally:
+            s.path = before
+        if x.tied:
+            _same_types(s, types, x)
+    s.vars.pop(name, None) if x.var else None
+
+
+def _same_types(s: Scope, types: dict[str, Any], x: ast.Repeat) -> None:
+    for name, type_ in types.items():
+        value = s.vars.get(name)
+        if isinstance(value, Tensor) and value.type != type_:
+            raise Problem("Z0616", f"`repeat … tied`: {name} changes its type, {s.show(type_)} to {s.show(value)}", x.span)
+
+
+def _if(e: Elaborator, s: Scope, x: ast.If) -> None:
+    branch = x.then if truth(e, s, x.test, "the condition of `if`") else x.other
+    for statement in branch or ():
+        TABLE[type(statement)](e, s, statement)
+
+
+def _when(e: Elaborator, s: Scope, x: ast.When) -> None:
+    branch = x.then if x.mode == e.mode else x.other
+    for statement in branch or ():
+        TABLE[type(statement)](e, s, statement)
+
+
+def _return(e: Elaborator, s: Scope, x: ast.Return) -> None:
+    if s.done:
+        raise Problem("Z0618", "nothing is reached after `return`", x.span)
+    if s.kind == "scan":
+        raise Problem("Z0608", "a scan's body emits, it does not return", x.span, help="write `emit …`")
+    value = right_side(e, s, x.value)
+    if is_number(value) and s.kind != "fn":
+        value = as_tensor(value, s.float, x.span)
+    s.returned, s.done = value, True
+
+
+def _emit(e: Elaborator, s: Scope, x: ast.Emit) -> None:
+    if s.kind != "scan" or s.frame is None:
+        raise Problem("Z0608", "`emit` stands in the body of a scan only", x.span, help="write `return …`")
+    run_emit(e, s, s.frame, x)
+
+
+def _param(e: Elaborator, s: Scope, x: ast.Param) -> None:
+    for name in x.names:
+        declare_param(e, s, name, x)
+
+
+def _state(e: Elaborator, s: Scope, x: ast.State) -> None:
+    for name in x.names:
+        declare_state(e, s, name, x)
+
+
+def _update(e: Elaborator, s: Scope, x: ast.Update) -> None:
+    update_state(e, s, x, evaluate(e, s, x.value))
+
+
+TABLE: dict[type, Callable[[Elaborator, Scope, Any], None]] = {
+    ast.Assign: _assign,
+    ast.Param: _param,
+    ast.State: _state,
+    ast.Update: _update,
+    ast.Repeat: _repeat,
+    ast.If: _if,
+    ast.When: _when,
+    ast.Emit: _emit,
+    ast.Return: _return,
+}
+

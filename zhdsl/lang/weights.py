@@ -1,0 +1,200 @@
+"""Parameters and states: declared in blocks, made once per instance, known by their path."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from zhdsl.ir.graph import Graph, Port, close
+from zhdsl.ir.node import Builder, apply
+from zhdsl.ir.types import FLOAT, Type
+from zhdsl.lang import ast, statics
+from zhdsl.lang.axes import axes_of
+from zhdsl.lang.elaborator import Elaborator, counter, joined
+from zhdsl.lang.expressions import evaluate
+from zhdsl.lang.model import Weight
+from zhdsl.lang.nearest import nearest
+from zhdsl.lang.problem import Problem
+from zhdsl.lang.scope import Scope
+from zhdsl.lang.tensors import as_tensor, cast, expanded, renamed
+from zhdsl.lang.values import AxisName, Axes, Builtin, Instance, Template, Tensor
+from zhdsl.source import Span
+
+MAX_ELEMENTS = 2**31
+
+
+def declare_param(e: Elaborator, s: Scope, name: ast.Name, x: ast.Param) -> None:
+    """`param W: type = init`: made at the instance's first call, the same at all others."""
+    if s.instance is None:
+        raise Problem("Z0601", "`param` stands in a block only", x.span, help=f"make it `block …` instead of `{s.kind}`")
+    weight, order = _weight(e, s, s.instance, name, x, "param")
+    e.params.setdefault(weight.path, weight)
+    node = apply("param", path=weight.path, type=weight.type)
+    s.vars[name.id] = renamed(Tensor(node, weight.order), dict(zip(weight.order, order, strict=True)))
+
+
+def declare_state(e: Elaborator, s: Scope, name: ast.Name, x: ast.State) -> None:
+    """`state mu: type = init`: reads see the updates before them in program order."""
+    if s.instance is None:
+        raise Problem("Z0604", "`state` stands in a block only", x.span, help=f"make it `block …` instead of `{s.kind}`")
+    weight, order = _weight(e, s, s.instance, name, x, "state")
+    e.states.setdefault(weight.path, weight)
+    before = e.current.get(weight.path) or Tensor(apply("state", path=weight.path, type=weight.type), weight.order)
+    if s.frame is not None:
+        before = _hidden_carry(s, weight.path, before)
+        e.current[weight.path] = before
+    s.vars[name.id] = renamed(before, dict(zip(weight.order, order, strict=True)))
+
+
+def _hidden_carry(s: Scope, path: str, before: Tensor) -> Tensor:
+    """Inside a scan a state is carried from step to step."""
+    frame = s.frame
+    assert frame is not None
+    if path not in frame.hidden:
+        frame.index += 1
+        slot = apply("slot", key=frame.key, index=frame.index, type=before.type)
+        frame.hidden[path] = (Tensor(slot, before.order), before)
+        return frame.hidden[path][0]
+    return before
+
+
+def update_state(e: Elaborator, s: Scope, x: ast.Update, value: Any) -> None:
+    """`update mu = …`: takes effect with the step; the name is the new value from here on."""
+    path = joined(s.path, x.name.id) if s.instance is not None else ""
+    weight = e.states.get(path)
+    if weight is None or x.name.id not in s.vars:
+        raise Problem("Z0605", f"{x.name.id} is no state of this block", x.name.span, help="declare it: `state … = …`")
+    old = s.vars[x.name.id]
+    new = cast(as_tensor(value, old.type.dtype, x.span), old.type.dtype)
+    surplus = [label for label in new.order if label not in old.type.sizes]
+    if surplus or any(new.type.sizes[n] != old.type.sizes[n] for n in new.order):
+        raise Problem("Z0606", f"the update of {x.name.id} is {s.show(new)}, the state is {s.show(old)}", x.value.span)
+    new = expanded(new, old.type.axes, old.order)
+    s.vars[x.name.id] = new
+    e.current[path] = renamed(new, dict(zip(old.order, weight.order, strict=True)))
+
+
+def _weight(
+    e: Elaborator, s: Scope, instance: Instance, name: ast.Name, x: ast.Param | ast.State, what: str
+) -> tuple[Weight, tuple[str, ...]]:
+    """The record of a weight, and its labels in the graph here."""
+    path = joined(instance.path, name.id)
+    axes = axes_of(e, s, x.type.axes)
+    written = _interface(s, axes)
+    typed_axes = []
+    for label, (_, n, axis) in zip(written, axes, strict=True):
+        if n is None:
+            raise Problem("Z0602", f"the size of {label} of {name.id} is not known", axis.span, help=f"write `{label} = …`")
+        if n.number is None and what == "param":  # a state may have data axes: it is stream state then
+            raise Problem("Z0602", f"the size {label} = {n} of {name.id} must be a number: weights do not depend on data",
+                          axis.span, help=f"give {n} a number in the model's signature")
+        if n.number is not None and not 0 < n.number < MAX_ELEMENTS:
+            raise Problem("Z0324", f"{label} of {name.id} is {n}", axis.span)
+        typed_axes.append((label, n))
+    type_ = Type(x.type.dtype or FLOAT, tuple(typed_axes))
+    known = instance.weights.setdefault(name.id, type_)
+    if known != type_:
+        raise Problem("Z0603", f"{path} was made as {s.show(known)}, here it would be {s.show(type_)}", x.span,
+                      help="an instance has one set of parameters: sizes must agree at all its calls")
+    count = type_.count().number
+    if count is not None and count > MAX_ELEMENTS:
+        raise Problem("Z0005", f"{path} has {count:,} elements, the limit is {MAX_ELEMENTS:,}", x.span)
+    order = tuple(label for label, _, _ in axes)
+    registry = e.params if what == "param" else e.states
+    found = registry.get(path)
+    if found is not None:
+        if found.type != type_:
+            raise Problem("Z0603", f"{path} was made as {s.show(found.type)}, here it would be {s.show(type_)}", x.span)
+        return found, order
+    init = initial(e, s, path, type_, tuple(written), order, x)
+    stream = what == "state" and any(n.number is None for _, n in typed_axes)
+    return Weight(path, type_, tuple(written), init, x.span, stream), order
+
+
+def _interface(s: Scope, axes: list[Any]) -> list[str]:
+    """The labels of a weight as written in the block, axes given as statics under the caller's name."""
+    names = []
+    for actual, _, axis in axes:
+        if axis.rest:
+            names.append(actual)
+        elif axis.label in s.axis_statics:
+            names.append(s.labels[axis.label])
+        else:
+            names.append(axis.label)
+    return names
+
+
+def initial(
+    e: Elaborator, s: Scope, path: str, type_: Type, written: tuple[str, ...], order: tuple[str, ...],
+    x: ast.Param | ast.State,
+) -> Graph:
+    """The graph of the first value: no input but the seed, random streams named by the path."""
+    value = evaluate(e, s, x.init)
+    with Builder() as b:
+        seed = counter("seed")
+        maker = Elaborator("infer", b, e.diagnostics, (seed,))
+        maker.spans, maker.depth = e.spans, e.depth
+        with maker.at(x.init.span):
+            t = make_initial(maker, s, value, type_, written, order, path, x.init.span)
+        return close(f"{path}.init", [Port("seed", seed, (), "counter")], [Port("init", t.node, written, "result")], b)
+
+
+def make_initial(
+    e: Elaborator, s: Scope, value: Any, type_: Type, written: tuple[str, ...], order: tuple[str, ...], path: str,
+    span: Span,
+) -> Tensor:
+    """A value of the weight's type, from an initialiser, a number or a tensor without axes of its own."""
+    from zhdsl.lang.calls import defaults, give_statics
+    from zhdsl.lang.statements import run_body
+
+    if isinstance(value, Builtin) and value.name in ("zeros", "ones"):
+        value = 0.0 if value.name == "zeros" else 1.0
+    if value is None:
+        raise Problem("Z0617", "`none` is no initial value", span)
+    if isinstance(value, Template):
+        d = value.definition
+        if not statics.is_initialiser(value):
+            raise Problem("Z0617", f"{d.name} is no initialiser: it takes tensors", span)
+        inner = Scope(value.home, path, "infer")
+        names = dict(zip(order, written, strict=True))
+        given = {n: _renamed_axes(v, names) for n, v in value.statics.items()}
+        rest = next((a.label for r in d.results for a in r.type.axes if a.rest), "A")
+        inner.rests[rest] = written
+        inner.rest_sizes[rest] = tuple(type_.sizes[label] for label in written)
+        inner.labels.update({label: label for label in written})
+        inner.used |= set(written)
+        give_statics(inner, given)
+        with e.calling(span, d.name):
+            defaults(e, inner, d, value, span)
+            value = run_body(e, inner, d.body)
+    t = cast(as_tensor(value, type_.dtype, span), type_.dtype)
+    surplus = [label for label in t.order if label not in type_.sizes]
+    if surplus or any(type_.sizes[n] != t.type.sizes[n] for n in t.order):
+        raise Problem("Z0617", f"the initial value is {s.show(t)}, {path} is {s.show(type_)}", span)
+    return expanded(t, type_.axes, written)
+
+
+def _renamed_axes(value: Any, names: dict[str, str]) -> Any:
+    """Axes given to an initialiser, under the names that the weight's own type has."""
+    if isinstance(value, Axes):
+        return Axes(tuple(names.get(label, label) for label in value.labels))
+    if isinstance(value, AxisName) and value.label is not None:
+        return AxisName(names.get(value.label, value.label), value.size)
+    return value
+
+
+def weight_of(e: Elaborator, s: Scope, instance: Instance, x: ast.Attribute) -> Tensor:
+    """`e.W`: a parameter of an instance, with the labels as written in the block."""
+    path = joined(instance.path, x.name)
+    weight = e.params.get(path) or e.states.get(path)
+    if weight is None:
+        if not instance.weights:
+            raise Problem("Z0208", f"{instance.template.name} has no parameters before its first call", x.span)
+        close = nearest(x.name, instance.weights)
+        raise Problem("Z0208", f"{instance.template.name} has no parameter {x.name}", x.span,
+                      help=f"did you mean `{close}`?" if close else "")
+    if path in e.params:
+        t = Tensor(apply("param", path=path, type=weight.type), weight.order)
+    else:
+        t = e.current.get(path) or Tensor(apply("state", path=path, type=weight.type), weight.order)
+    return renamed(t, {label: s.introduce(label) for label in weight.order})
+

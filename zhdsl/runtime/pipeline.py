@@ -1,0 +1,129 @@
+"""The one file that knows the order of the stages.
+
+    text ─parse→ Module ─check→ Project ─lower→ Graph ─differentiate→ Graph
+         ─run_passes→ Graph ─schedule→ Program ─compile→ Executable
+
+Checking yields graphs, so lowering is part of it; differentiating is `step.step_graph` and `step.gradient_graph`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+from zhdsl.errors import BackendError
+from zhdsl.source import Source
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from zhdsl.ir.graph import Graph
+    from zhdsl.lang.model import Project
+
+    Array: TypeAlias = npt.NDArray[Any]
+    Key: TypeAlias = tuple[str, str]  # (role, name) of a port
+
+DTYPES = ("float32", "float64")
+
+
+class Executable(Protocol):
+    """A compiled graph. The same inputs give the same bits, every time."""
+
+    def run(self, inputs: Mapping[Key, Array]) -> dict[Key, Array]:
+        """Computes all outputs.
+
+        Args:
+            inputs: by (role, name) of the graph's input ports; axes in the order of the port, dtypes exact.
+
+        Returns:
+            By (role, name) of the output ports; axes in the order of the port. The arrays belong to the caller.
+        """
+
+
+# ---------------------------------------------------------------- text to graphs
+def checked(source: Source, folder: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Project:
+    """Everything that a text defines, checked.
+
+    Args:
+        source: the text.
+        folder: where `use "file.zh"` looks; `None` for a text without files.
+        overrides: values for `const`s, as with `--set`.
+
+    Raises:
+        SpecError: all that is wrong with it.
+    """
+    from zhdsl.lang.check import check
+    from zhdsl.lang.parser import parse
+
+    return check(parse(source), folder, overrides or {})
+
+
+# ---------------------------------------------------------------- graphs to executables
+def compile_graph(graph: Graph, device: str = "auto", dtype: str = "float32") -> Executable:
+    """A graph as something that runs.
+
+    Args:
+        graph: any closed graph.
+        device: `auto`, or one of `devices()`.
+        dtype: what the program's `float` is: float32 or float64.
+
+    Raises:
+        BackendError: there is no such device, or it lacks something here; the message names what.
+    """
+    require(device, dtype)
+    return _COMPILERS[chosen(device)](graph, dtype)
+
+
+def require(device: str, dtype: str) -> None:
+    """Raises `BackendError` if there is no such device here or no such dtype."""
+    if dtype not in DTYPES:
+        raise BackendError(f"dtype {dtype}: there is {' and '.join(DTYPES)}")
+    name = chosen(device)
+    if name not in _COMPILERS:
+        known = ", ".join(("auto", *devices()))
+        raise BackendError(f"device {name}: {MISSING.get(name, 'there is no such device')}\nhelp: use one of {known}")
+
+
+def optimized(graph: Graph) -> Graph:
+    """The graph after all passes."""
+    from zhdsl.passes import run_passes
+
+    return run_passes(graph)
+
+
+def devices() -> tuple[str, ...]:
+    """The names that `compile_graph` takes beside `auto`."""
+    return tuple(_COMPILERS)
+
+
+def chosen(device: str) -> str:
+    """The device that is meant by a name: `auto` is the fastest one that there is."""
+    return "numpy" if device == "auto" else device
+
+
+def _numpy(graph: Graph, dtype: str) -> Executable:
+    from zhdsl.backends import numpy as backend
+    from zhdsl.schedule import schedule
+
+    return backend.compile(schedule(optimized(graph)), dtype)
+
+
+def _reference(graph: Graph, dtype: str) -> Executable:
+    from zhdsl.runtime.reference import Reference
+
+    return Reference(graph, dtype)
+
+
+_COMPILERS: dict[str, Callable[[Graph, str], Executable]] = {"numpy": _numpy, "reference": _reference}
+MISSING = {
+    "native": "the backend that compiles C is not part of this version",
+    "cuda": "the backend for NVIDIA GPUs is not part of this version",
+    "gpu": "the backend for NVIDIA GPUs is not part of this version",
+}
+
+
+def notice(text: str) -> None:
+    """One line for the user on standard error: something is not as might be expected, and goes on."""
+    print(f"note: {text}", file=sys.stderr, flush=True)

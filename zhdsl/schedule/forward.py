@@ -1,0 +1,145 @@
+"""Copies that need not be: a value that is only copied elsewhere is computed there in the first place.
+
+    v1 = tanh(v0)                          held/W = sub(held/W, v3)      pad: the producer writes inside the border
+    pad[1..n] = copy(v1)      becomes      pad[1..n] = tanh(v0)          concat, stacks of loops, new parameters: the same
+
+The producer of a dense buffer may write elsewhere if nobody in between needs what was there before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from zhdsl.ir.op import Op
+from zhdsl.ops.families import Elementwise
+from zhdsl.schedule.program import Kernel, Loop, Step
+from zhdsl.schedule.tape import Copy, Item, Pending, Tape
+from zhdsl.schedule.views import View
+
+@dataclass
+class Uses:
+    """Who reads and writes which buffer.
+
+    Attributes:
+        writers: how many steps write a buffer.
+        odd: buffers that are read other than as a whole in their own order.
+    """
+
+    writers: dict[str, int] = field(default_factory=dict)
+    odd: set[str] = field(default_factory=set)
+
+
+def forward(tape: Tape, items: list[Item], outputs: Sequence[View]) -> tuple[list[Item], list[View]]:
+    """The items with copies taken out where the producer can write to the copy's place, and the outputs' places."""
+    uses = Uses()
+    for step in steps_of(items):
+        uses.writers[step.output.buffer] = uses.writers.get(step.output.buffer, 0) + 1
+        _note(tape, uses, step.inputs)
+    _note(tape, uses, outputs)
+    moved: dict[View, View] = {}
+    kept = _forward_list(tape, items, uses, moved)
+    return [_renamed(item, moved) for item in kept], [moved.get(v, v) for v in outputs]
+
+
+def steps_of(items: Iterable[Item]) -> Iterator[Step]:
+    """Every step, in kernels and loops too."""
+    for item in items:
+        if isinstance(item, Step):
+            yield item
+        else:
+            yield from steps_of(item.body if isinstance(item, Pending | Loop) else item.steps)
+
+
+def _note(tape: Tape, uses: Uses, views: Iterable[View]) -> None:
+    uses.odd |= {v.buffer for v in views if v != tape.buffers[v.buffer].whole}
+
+
+def _forward_list(tape: Tape, items: list[Item], uses: Uses, moved: dict[View, View]) -> list[Item]:
+    result: list[Item] = []
+    made: dict[str, int] = {}  # buffer -> place in the result of the item that makes all of it
+    for item in items:
+        if isinstance(item, Pending):
+            item = replace(item, body=_forward_list(tape, item.body, uses, moved))
+        at = _producer(tape, item, result, uses, made)
+        if at is None:
+            made |= {v.buffer: len(result) for v in _made(item)}
+            result.append(item)
+            continue
+        assert isinstance(item, Step)
+        source = item.inputs[0]
+        result[at] = _redirected(result[at], item.output)
+        moved |= {old: item.output for old, new in moved.items() if new == source} | {source: item.output}
+        made[item.output.buffer] = at
+    return result
+
+
+def _made(item: Item) -> Iterator[View]:
+    """What this step, or this kernel as its last step, writes."""
+    if isinstance(item, Step):
+        yield item.output
+    elif isinstance(item, Kernel):
+        yield item.steps[-1].output
+
+
+def _producer(tape: Tape, item: Item, before: list[Item], uses: Uses, made: dict[str, int]) -> int | None:
+    """The place of the item that can write where this copy writes; `None` if it must stay a copy."""
+    if not isinstance(item, Step) or not isinstance(item.op, Copy):
+        return None
+    source, target = item.inputs[0], item.output
+    at = made.get(source.buffer)
+    if at is None or source.buffer in uses.odd or uses.writers[source.buffer] != 1:
+        return None
+    if tape.buffers[source.buffer].place != "arena" or source != tape.buffers[source.buffer].whole:
+        return None
+    last = before[at].steps[-1] if isinstance(before[at], Kernel) else before[at]
+    assert isinstance(last, Step)
+    if last.output != source or not _can_write(last.op, source, target):
+        return None
+    return at if _free(tape, before, at, target) else None
+
+
+def _can_write(op: Op, source: View, target: View) -> bool:
+    """Whether the op can write there: anywhere, or to matrices of the same order, or to a dense buffer of this order."""
+    if isinstance(op, Elementwise) or op.family == "reduce":
+        return True
+    if op.family == "contract" or op.name == "fold":
+        order = tuple(n for n in target.labels if n in source.sizes)
+        return order == source.labels and (not order or target.strides[order[-1]] == 1)
+    return source.dims == target.dims
+
+
+def _free(tape: Tape, items: list[Item], at: int, target: View) -> bool:
+    """Whether, from the producer on, nobody needs what the target held before.
+
+    Parts of one buffer are written independently and read when they are all there, or in a stack at other places.
+    """
+    if target.buffer in tape.parts:
+        return True
+    producer = items[at]
+    for step in steps_of([producer]):
+        for view in step.inputs:
+            alike = isinstance(producer, Step) and isinstance(step.op, Elementwise) and view.dims == target.dims
+            if view.buffer == target.buffer and not (alike and view.offset == target.offset):
+                return False
+    later = list(steps_of(items[at + 1 :]))
+    return all(target.buffer not in (s.output.buffer, *(v.buffer for v in s.inputs)) for s in later)
+
+
+def _redirected(item: Item, target: View) -> Item:
+    if isinstance(item, Kernel):
+        return replace(item, steps=(*item.steps[:-1], replace(item.steps[-1], output=target)))
+    assert isinstance(item, Step)
+    return replace(item, output=target)
+
+
+def _renamed(item: Item, moved: dict[View, View]) -> Item:
+    """The item reading values where they are now."""
+    if isinstance(item, Step):
+        return replace(item, inputs=tuple(moved.get(v, v) for v in item.inputs))
+    if isinstance(item, Kernel):
+        steps = tuple(replace(s, inputs=tuple(moved.get(v, v) for v in s.inputs)) for s in item.steps)
+        return replace(item, steps=steps)
+    if isinstance(item, Pending):
+        return replace(item, body=[_renamed(i, moved) for i in item.body])
+    return item

@@ -1,0 +1,178 @@
+"""Fusion: elementwise steps over the same axes that feed one another become one kernel.
+
+    t0 = mul(x, w)                          k0 elementwise
+    v1 = add(t0, b)         becomes             t0 = mul(x, w); t1 = add(t0, b); v2 = tanh(t1)
+    v2 = tanh(v1)
+
+A group stays open until somebody outside of it needs what it writes, or overwrites what it needs; then it is a kernel,
+at that place of the order. Values that only the group needs become scratch that holds one piece at a time: a long chain
+stays in the cache in a backend of arrays, and in registers in one that prints loops.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from zhdsl.ir.node import Node, Origins
+from zhdsl.ops.families import Elementwise
+from zhdsl.schedule.forward import steps_of
+from zhdsl.schedule.program import Kernel, Loop, Step, Tile
+from zhdsl.schedule.tape import Fill, Item, Pending, Tape
+from zhdsl.schedule.views import View
+from zhdsl.schedule.windows import piece
+
+PIECE = 1 << 15  # elements of one piece of scratch: a few of them fit a second-level cache
+
+
+@dataclass(eq=False)
+class Group:
+    """An open kernel: its steps with their places in the order, and where it reads and writes."""
+
+    steps: list[tuple[int, Step]]
+    reads: dict[str, set[View]] = field(default_factory=dict)
+    writes: dict[str, set[View]] = field(default_factory=dict)
+
+    @property
+    def domain(self) -> frozenset[object]:
+        return frozenset(self.steps[0][1].output.domain)
+
+    def add(self, at: int, step: Step) -> None:
+        self.steps.append((at, step))
+        for view in step.inputs:
+            self.reads.setdefault(view.buffer, set()).add(view)
+        self.writes.setdefault(step.output.buffer, set()).add(step.output)
+
+    def absorb(self, other: Group) -> None:
+        """Take over another group's steps."""
+        self.steps = sorted(self.steps + other.steps, key=lambda pair: pair[0])
+        for mine, theirs in ((self.reads, other.reads), (self.writes, other.writes)):
+            for buffer, views in theirs.items():
+                mine.setdefault(buffer, set()).update(views)
+
+
+class Fusion:
+    """One walk over a list of items; `kernels` is the result."""
+
+    def __init__(self, tape: Tape, shared: Mapping[str, int], origins: Mapping[Node, Origins]):
+        self.tape = tape
+        self.shared = shared  # how many steps and outputs touch a buffer
+        self.origins = origins
+        self.open: list[Group] = []
+        self.kernels: list[Kernel | Loop] = []
+
+    def run(self, items: Iterable[Item]) -> tuple[Kernel | Loop, ...]:
+        for at, item in enumerate(items):
+            if isinstance(item, Step):
+                self._step(at, item)
+            else:
+                self._block(item)
+        self._close(list(self.open))
+        return tuple(self.kernels)
+
+    def _block(self, item: Kernel | Loop | Pending) -> None:
+        touched = {b for s in steps_of([item]) for b in (s.output.buffer, *(v.buffer for v in s.inputs))}
+        self._close([g for g in self.open if touched & (g.writes.keys() | g.reads.keys())])
+        if isinstance(item, Pending):
+            body = Fusion(self.tape, self.shared, self.origins).run(item.body)
+            self.kernels.append(Loop("", item.counter, item.size, item.reverse, body))
+        elif isinstance(item, Kernel):
+            self.kernels.append(replace(item, origins=self._places(item.steps)))
+        else:
+            self.kernels.append(item)
+
+    def _step(self, at: int, step: Step) -> None:
+        feeding = [g for g in self.open if any(self._feeds(g, v) for v in step.inputs)]
+        disturbed = [g for g in self.open if self._disturbs(g, step.output)]
+        joined = [g for g in feeding if self._joins(g, step)]
+        self._close([g for g in (*feeding, *disturbed) if g not in joined])
+        if joined or _fusable(step):
+            self._add(at, step, joined)
+        else:
+            self.kernels.append(self._kernel([step]))
+
+    def _add(self, at: int, step: Step, joined: Sequence[Group]) -> None:
+        group = joined[0] if joined else Group([])
+        for other in joined[1:]:
+            group.absorb(other)
+            self.open.remove(other)
+        if not joined:
+            self.open.append(group)
+        group.add(at, step)
+
+    # ------------------------------------------------------------ what depends on what
+    def _feeds(self, group: Group, view: View) -> bool:
+        """Whether the group writes what this view shows."""
+        return any(not self._apart(view, written) for written in group.writes.get(view.buffer, ()))
+
+    def _disturbs(self, group: Group, output: View) -> bool:
+        """Whether writing there changes what the group needs or has written."""
+        touched = group.reads.get(output.buffer, set()) | group.writes.get(output.buffer, set())
+        return any(not self._apart(output, view) for view in touched)
+
+    def _apart(self, a: View, b: View) -> bool:
+        """Whether two views of one buffer share no element for sure: other entries of a loop's stack."""
+        return a.buffer in self.tape.stacks and a != b
+
+    def _joins(self, group: Group, step: Step) -> bool:
+        """Whether the step can run in the group's loop: the same axes, and every element needs only its own."""
+        if not _fusable(step) or isinstance(group.steps[0][1].op, Fill) or group.domain != step.output.domain:
+            return False
+        own = (w == v for v in step.inputs for w in group.writes.get(v.buffer, ()) if not self._apart(v, w))
+        touched = group.reads.get(step.output.buffer, set()) | group.writes.get(step.output.buffer, set())
+        return all(own) and all(v == step.output or self._apart(v, step.output) for v in touched)
+
+    # ------------------------------------------------------------ kernels
+    def _close(self, groups: Sequence[Group]) -> None:
+        for group in dict.fromkeys(groups):
+            self.open.remove(group)
+            self.kernels.append(self._kernel([step for _, step in group.steps]))
+
+    def _kernel(self, steps: list[Step]) -> Kernel:
+        last = steps[-1]
+        family = "movement" if isinstance(last.op, Fill) else last.op.family
+        if len(steps) == 1:
+            return Kernel("", family, tuple(steps), None, self._places(steps))
+        local = self._local(steps)
+        order = last.output.labels
+        tile = Tile(order[0], piece(last.output, order[0], PIECE)) if order and local else None
+        views = {name: self._scratch(name, tile) for name in local}
+        renamed = [_with_views(step, views) for step in steps]
+        return Kernel("", family, tuple(renamed), tile, self._places(steps))
+
+    def _local(self, steps: Sequence[Step]) -> list[str]:
+        """Buffers that only these steps need."""
+        here: Counter[str] = Counter()
+        for step in steps:
+            here.update({step.output.buffer, *(v.buffer for v in step.inputs)})
+        arena = (b for b in here if self.tape.buffers[b].place == "arena" and b not in self.tape.parts)
+        written = {s.output.buffer for s in steps}
+        return [b for b in arena if b in written and here[b] == self.shared[b]]
+
+    def _scratch(self, name: str, tile: Tile | None) -> View:
+        axes = self.tape.buffers[name].axes
+        pieces = [(n, tile.size if tile and n == tile.label else s) for n, s in axes]
+        return self.tape.make_local(name, pieces)
+
+    def _places(self, steps: Sequence[Step]) -> Origins:
+        nothing: Origins = frozenset()
+        return nothing.union(*(self.origins.get(s.node, nothing) for s in steps if s.node is not None))
+
+
+def _fusable(step: Step) -> bool:
+    return isinstance(step.op, Elementwise) and not isinstance(step.op, Fill)
+
+
+def _with_views(step: Step, views: Mapping[str, View]) -> Step:
+    inputs = tuple(views.get(v.buffer, v) for v in step.inputs)
+    return replace(step, inputs=inputs, output=views.get(step.output.buffer, step.output))
+
+
+def count_uses(items: Iterable[Item], outputs: Iterable[View]) -> dict[str, int]:
+    """How many steps and outputs touch every buffer."""
+    found: Counter[str] = Counter()
+    for step in steps_of(items):
+        found.update({step.output.buffer, *(v.buffer for v in step.inputs)})
+    found.update(v.buffer for v in outputs)
+    return dict(found)

@@ -1,0 +1,197 @@
+"""Contractions as matrix products: sum[K](a * b) with a: batch + M + K, b: batch + K + N, result: batch + M + N.
+
+A library product wants each of M, N, K to be one run of memory, and one of every matrix's two strides to be 1. Views
+that are so already are used as they are (transposed ones too); another is copied first, and if it is large or the
+overlapping view of a window, only a piece at a time. The product over the union of labels never exists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from zhdsl.ir.node import Node
+from zhdsl.ops.contract import Contract
+from zhdsl.ops.elementwise import Add, Mul
+from zhdsl.ops.reduce import Sum
+from zhdsl.schedule.program import Kernel, Step, Tile
+from zhdsl.schedule.tape import Copy, Tape
+from zhdsl.schedule.views import View, arranged, by_stride, merged_stride, sample, without
+from zhdsl.schedule.windows import PIECE, piece
+
+Labels = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Sides:
+    """The two operands by size, and the labels by what they do.
+
+    Attributes:
+        big, small: the operands; `swapped` if the larger one is the second.
+        batch: labels of both that stay; summed: labels of both that do not, as they lie in the larger operand.
+    """
+
+    big: View
+    small: View
+    swapped: bool
+    batch: Labels
+    summed: Labels
+
+    def outer(self, view: View) -> Labels:
+        """The labels that only this operand has, as they lie in it."""
+        return tuple(n for n in by_stride(view) if n not in self.batch and n not in self.summed)
+
+
+def place_product(tape: Tape, node: Node, a: View, b: View) -> View:
+    """Write the steps of a contraction.
+
+    Returns:
+        The result's place; labels along which both operands merely repeat are left out.
+    """
+    assert isinstance(node.op, Contract)
+    a, b, labels = _plain(tape, a, b, node.op.labels)
+    if not labels:
+        order = tuple(dict.fromkeys((*a.labels, *b.labels)))
+        return tape.step(Mul(), (a, b), node.type.dtype, [(n, node.type.sizes[n]) for n in order], node)
+    sides = _sides(a, b, labels)
+    order = result_order(sides, tape.layout.wishes.get(node))
+    large, bad = _copied(sides, order)
+    tile = _tile(sides, order, large) if large else None
+    views = {"big": sides.big, "small": sides.small}
+    large = frozenset(n for n in large if tile and tile.label in views[n].sizes)
+    for name in sorted(bad - large):
+        views[name] = tape.copy(views[name], _matrix_order(sides, views[name], order))
+    return _write(tape, node, sides, order, views, tile, sorted(large))
+
+
+def _plain(tape: Tape, a: View, b: View, labels: Sequence[str]) -> tuple[View, View, tuple[str, ...]]:
+    """The operands without labels along which one of them repeats: sums over those concern the other one alone."""
+    for label in labels:
+        if label not in a.varying and label not in b.varying:
+            a = tape.copy(a, a.labels)
+    repeats_a, repeats_b = ([n for n in labels if n not in v.varying] for v in (a, b))
+    a, b = _summed(tape, a, repeats_b), _summed(tape, b, repeats_a)
+    a, b = (without(v, {n for n in v.labels if n not in v.varying}) for v in (a, b))
+    return a, b, tuple(n for n in labels if n in a.sizes and n in b.sizes)
+
+
+def _summed(tape: Tape, view: View, labels: Sequence[str]) -> View:
+    if not labels:
+        return view
+    axes = [axis for axis in view.axes if axis[0] not in labels]
+    return tape.step(Sum(tuple(labels)), (view,), tape.buffers[view.buffer].dtype, axes)
+
+
+def _sides(a: View, b: View, labels: Sequence[str]) -> Sides:
+    swapped = sample(b.count) > sample(a.count)
+    big, small = (b, a) if swapped else (a, b)
+    batch = tuple(n for n in by_stride(big) if n in small.sizes and n not in labels)
+    return Sides(big, small, swapped, batch, tuple(n for n in by_stride(big) if n in labels))
+
+
+# ---------------------------------------------------------------- the result's order
+def result_order(sides: Sides, wish: Labels | None) -> Labels:
+    """The order wished for if a product can write it without a copy, else batch + larger + smaller operand's."""
+    big, small = sides.outer(sides.big), sides.outer(sides.small)
+    default = (*sides.batch, *big, *small)
+    if wish is None:
+        return default
+    order = tuple(n for n in wish if n in default)
+    ends_well = len(order) == len(default) and (not order or order[-1] not in sides.batch or not (big or small))
+    if not ends_well or (overlaps(sides.big) and tuple(n for n in order if n in big) != big):
+        return default
+    return order
+
+
+# ---------------------------------------------------------------- what must be copied
+def overlaps(view: View) -> bool:
+    """Whether elements show at several indices, as in a window; judged by sample sizes."""
+    reach = 1
+    for label in reversed(by_stride(view)):
+        stride, size = abs(sample(view.strides[label])), sample(view.sizes[label])
+        if size == 1:
+            continue
+        if stride < reach:
+            return True
+        reach = stride * (size - 1) + reach
+    return False
+
+
+def ready(view: View, outer: Sequence[str], summed: Sequence[str]) -> bool:
+    """Whether a library takes it as a matrix: the summed labels are one run, and a stride of each matrix is 1."""
+    inner = merged_stride(view, summed)
+    if inner is None or sample(inner) < 0:
+        return False
+    outer = [n for n in outer if view.sizes[n] != 1]
+    if not outer:
+        return True
+    if overlaps(view) or any(sample(view.strides[n]) < 0 for n in outer):
+        return False
+    return inner == 1 or any(view.strides[n] == 1 for n in outer)
+
+
+def _copied(sides: Sides, order: Labels) -> tuple[frozenset[str], frozenset[str]]:
+    """Which operands (`big`, `small`) to copy: those that are large or overlapping, and all."""
+    bad = set()
+    for name, view in (("big", sides.big), ("small", sides.small)):
+        outer = sides.outer(view)
+        scattered = name == "small" and not view.count.symbols and not _runs(view, outer, order)
+        if scattered or not ready(view, outer, sides.summed):
+            bad.add(name)
+    large = {name for name in bad if (view := getattr(sides, name)).count.symbols or overlaps(view)}
+    return frozenset(large), frozenset(bad)
+
+
+def _runs(view: View, outer: Labels, order: Labels) -> bool:
+    """Whether labels that are neighbours in the result are one run in the operand too."""
+    pairs = zip(order, order[1:], strict=False)
+    return all(merged_stride(view, pair) is not None for pair in pairs if set(pair) <= set(outer))
+
+
+def _matrix_order(sides: Sides, view: View, order: Labels) -> Labels:
+    """How a copy lies: batch, then rows and columns, what is innermost in the original innermost."""
+    outer = sides.outer(view)
+    if not overlaps(view):
+        outer = tuple(n for n in order if n in outer)
+    last = next((n for n in reversed(by_stride(view)) if n not in sides.batch), "")
+    matrix = (*outer, *sides.summed) if last in sides.summed else (*sides.summed, *outer)
+    return (*sides.batch, *matrix)
+
+
+def _tile(sides: Sides, order: Labels, large: frozenset[str]) -> Tile | None:
+    """Pieces of the operands to copy, along the label that jumps farthest in the first of them."""
+    view = sides.big if "big" in large else sides.small
+    for label in by_stride(view)[:1]:
+        if label in order or label in sides.summed:
+            return Tile(label, piece(view, label, PIECE))
+    return None
+
+
+# ---------------------------------------------------------------- the steps
+def _write(
+    tape: Tape, node: Node, sides: Sides, order: Labels, views: dict[str, View], tile: Tile | None, pieces: list[str]
+) -> View:
+    """The product of views, with copies of pieces before it where there is a tile."""
+    depth, dtype = tape.depth_of(views.values()), node.type.dtype
+    steps = []
+    for name in pieces if tile else ():
+        assert tile is not None
+        new = arranged(views[name], _matrix_order(sides, views[name], order)).axes
+        local = tape.local(dtype, [(n, tile.size if n == tile.label else s) for n, s in new])
+        steps.append(Step(Copy(), (views[name],), local))
+        views[name] = local
+    axes = [(n, node.type.sizes[n]) for n in order]
+    out = tape.buffer(dtype, axes, depth)
+    operands = (views["small"], views["big"]) if sides.swapped else (views["big"], views["small"])
+    last = Step(Contract(sides.summed), operands, out, node)
+    if tile is None:
+        tape.write(last, depth)
+        return out
+    if tile.label in sides.summed:  # every piece adds its part
+        tape.fill(0.0, out, depth)
+        part = tape.local(dtype, axes)
+        steps += [replace(last, output=part), Step(Add(), (out, part), out)]
+    else:
+        steps.append(last)
+    tape.write(Kernel("", "contract", tuple(steps), tile), depth)
+    return out

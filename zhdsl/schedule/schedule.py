@@ -1,0 +1,136 @@
+"""Graph in, program out: the one function of this folder that others call.
+
+    layout     choose the order of axes of every value           layout.py
+    place      write steps on views of buffers                   rules.py, products.py, windows.py, loops.py → tape.py
+    forward    compute values where they are copied to           forward.py
+    fuse       group steps into kernels                          fuse.py
+    memory     lifetimes and shared memory                       memory.py
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from zhdsl.ir.graph import Graph, Port
+from zhdsl.ir.node import Node, topological
+from zhdsl.ops.loop import Project, Scan
+from zhdsl.schedule import layout, rules
+from zhdsl.schedule.forward import forward
+from zhdsl.schedule.fuse import Fusion, count_uses
+from zhdsl.schedule.memory import with_memory
+from zhdsl.schedule.program import Buffer, Entry, Kernel, Loop, Program, Step
+from zhdsl.schedule.tape import TOP, Item, Tape
+from zhdsl.schedule.views import View
+
+HELD_ROLES = ("param", "state")
+
+
+def schedule(graph: Graph, keep: Mapping[str, Node] | None = None) -> Program:
+    """Make a program of a graph.
+
+    Args:
+        graph: inputs and outputs with roles. An output of role `param` or `state` that is also an input of that role
+            and name is written over it at the end of a run.
+        keep: further values to give out, as `kept/NAME`.
+
+    Returns:
+        Kernels over named buffers, for all sizes.
+    """
+    ports = [*graph.outputs, *(Port(name, node, node.type.labels, "kept") for name, node in (keep or {}).items())]
+    nodes = topological(port.node for port in ports)
+    tape = Tape(layout.choose(graph, [p.node for p in ports]), {}, {})
+    _count(nodes, tape)
+    for port in ports:
+        tape.uses[port.node] = tape.uses.get(port.node, 0) + 1
+    inputs = tuple(_input(tape, port) for port in graph.inputs)
+    rules.place_all(tape, nodes)
+    views = _commit(tape, inputs, ports, [tape.values[p.node] for p in ports])
+    once, items = tape.lists
+    items, views = forward(tape, items, views)
+    kernels = Fusion(tape, count_uses(items, views), graph.origins).run(items)
+    outputs = tuple(Entry(_key(p), v, p.order, p.node.type) for p, v in zip(ports, views, strict=True))
+    used = _used(tape.buffers, once, items, inputs, outputs)
+    buffers = with_memory(used, kernels, outputs)
+    return Program(graph.name, _named(_alone(once), "c"), _named(kernels, "k"), buffers, inputs, outputs)
+
+
+def _key(port: Port) -> str:
+    return f"{port.role}/{port.name}"
+
+
+def _input(tape: Tape, port: Port) -> Entry:
+    """The buffer of an input, laid out as the outside sees it."""
+    place = "held" if port.role in HELD_ROLES else "input"
+    axes = [(n, port.node.type.sizes[n]) for n in port.order]
+    view = tape.buffer(port.node.type.dtype, axes, TOP, place, _key(port))
+    tape.values.setdefault(port.node, view)
+    return Entry(_key(port), view, port.order, port.node.type)
+
+
+def _count(nodes: Iterable[Node], tape: Tape) -> None:
+    """Count uses of nodes and collect which results of loops are asked for, in bodies too."""
+    for node in nodes:
+        for operand in node.operands:
+            tape.uses[operand] = tape.uses.get(operand, 0) + 1
+        if isinstance(node.op, Project):
+            tape.picked.setdefault(node.operands[0], set()).add(node.op.index)
+        if isinstance(node.op, Scan):
+            for output in node.op.body.outputs:
+                tape.uses[output] = tape.uses.get(output, 0) + 1
+            _count(node.op.body.nodes, tape)
+
+
+def _commit(tape: Tape, inputs: Sequence[Entry], ports: Sequence[Port], views: list[View]) -> list[View]:
+    """Write new parameters and states over the old ones; outputs that show old ones are saved before."""
+    held = {entry.key: entry.view for entry in inputs if entry.role in HELD_ROLES}
+    targets = {
+        i: held[_key(p)] for i, p in enumerate(ports) if _key(p) in held and views[i] != held[_key(p)]
+    }
+    changing = {target.buffer for target in targets.values()}
+    saved: dict[View, View] = {}
+    for view in dict.fromkeys(views):
+        if view.buffer in changing:
+            saved[view] = _saved(tape, view)
+    sources = [saved.get(v, v) for v in views]
+    for i, target in targets.items():
+        tape.move(sources[i], target, TOP)
+    return [targets.get(i, source) for i, source in enumerate(sources)]
+
+
+def _saved(tape: Tape, view: View) -> View:
+    """A copy of what is held, made before anything is overwritten."""
+    copy = tape.copy(view, view.labels)
+    step = tape.lists[TOP + 1].pop()
+    tape.lists[TOP + 1].insert(0, step)
+    return copy
+
+
+def _alone(items: Iterable[Item]) -> tuple[Kernel, ...]:
+    """Kernels of what is run once: there is nothing to win by fusing them."""
+    kernels = (Kernel("", i.op.family, (i,)) if isinstance(i, Step) else i for i in items)
+    return tuple(k for k in kernels if isinstance(k, Kernel))
+
+
+def _named(items: Sequence[Kernel | Loop], letter: str) -> tuple[Kernel | Loop, ...]:
+    """The kernels with names in order."""
+    count = 0
+
+    def walk(items: Sequence[Kernel | Loop]) -> tuple[Kernel | Loop, ...]:
+        nonlocal count
+        named: list[Kernel | Loop] = []
+        for item in items:
+            name, count = f"{letter}{count}", count + 1
+            named.append(replace(item, name=name, body=walk(item.body)) if isinstance(item, Loop) else replace(item, name=name))
+        return tuple(named)
+
+    return walk(items)
+
+
+def _used(
+    buffers: Mapping[str, Buffer], once: Sequence[Item], items: Sequence[Item], inputs: Sequence[Entry], outputs: Sequence[Entry]
+) -> dict[str, Buffer]:
+    """The buffers that something touches."""
+    names = count_uses([*once, *items], [e.view for e in (*inputs, *outputs)])
+    return {name: b for name, b in buffers.items() if name in names}
+
