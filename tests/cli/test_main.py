@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
+import termios
+import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import click
 import pytest
@@ -162,13 +166,24 @@ def test_an_encoding_without_the_character_does_not_stop_the_output(process: Cal
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
 def test_a_signal_ends_a_command_without_a_traceback(number: signal.Signals, code: int, process: Callable) -> None:
-    # `zh fmt -` reads to the end of its input. A pipe holds 64 KiB: once it has taken more, the command is reading.
-    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     # a shell that starts the tests in the background has them, and their children, ignore interrupts
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     with process("fmt", "-", preexec_fn=lambda: signal.signal(number, signal.SIG_DFL), **pipes) as ran:
-        ran.stdin.write("# a comment\n" * 20_000)
+        ran.stdin.write("# a comment\n")
         ran.stdin.flush()
+        wait_until_it_waits(ran)
         ran.send_signal(number)
         out, err = ran.stdout.read(), ran.stderr.read()
     assert (out, err) == ("", "interrupted\n" if code == 130 else "")
     assert ran.returncode == code
+
+
+def wait_until_it_waits(ran: subprocess.Popen[str]) -> None:
+    """Until the process has taken all of its input and sleeps, which it can only do to wait for more."""
+    for _ in range(1000):
+        time.sleep(0.01)
+        left = fcntl.ioctl(ran.stdin, termios.FIONREAD, bytes(4))
+        state = Path(f"/proc/{ran.pid}/stat").read_text().rpartition(")")[2].split()[0]
+        if left == bytes(4) and state == "S":
+            return
+    raise AssertionError("it never waited for its input")

@@ -56,7 +56,7 @@ def test_notes_on_other_lines_and_in_other_files() -> None:
     notes = (
         (place(RESNET, "skip"), "made here"),
         (place(other, "f(x)"), "declared here"),
-        (place(RESNET, "x", 3), "from this"),
+        (place(RESNET, "x", 2), "from this"),
         (None, "under --set N=3"),
     )
     assert lines(Diagnostic("Z0301", "no", place(RESNET, "main", 1), notes))[1:] == [

@@ -100,7 +100,7 @@ class Builder:
         self.origins: dict[Node, Origins] = {}
         self.names: dict[Node, str] = {}
         self._made: dict[tuple[Op, tuple[int, ...]], Node] = {}
-        self._here: Origins = NOWHERE
+        self.here: Origins = NOWHERE  # where new nodes come from
         self._tokens: list[Token[Builder | None]] = []
 
     def __enter__(self) -> Builder:
@@ -113,18 +113,19 @@ class Builder:
     @contextmanager
     def at(self, origins: Iterable[Origin]) -> Iterator[None]:
         """Nodes made inside come from these places."""
-        before, self._here = self._here, frozenset(origins)
+        before, self.here = self.here, frozenset(origins)
         try:
             yield
         finally:
-            self._here = before
+            self.here = before
 
     def make(self, op: Op, operands: tuple[Node, ...]) -> Node:
         key = (op, tuple(map(id, operands)))
         node = self._made.get(key)
         if node is None:
             node = self._made[key] = Node(op, operands, op.infer(*(x.type for x in operands)))
-        self.note(node, self._here)
+        known = self.origins.get(node, NOWHERE)
+        self.origins[node] = known | self.here if known else self.here
         return node
 
     def adopt(self, nodes: Iterable[Node], origins: Mapping[Node, Origins], names: Mapping[Node, str]) -> None:

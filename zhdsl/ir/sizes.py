@@ -61,12 +61,18 @@ class Size:
         """A size from a number, a symbol's name, or itself."""
         if isinstance(value, Size):
             return value
-        if isinstance(value, str | Applied):
-            return Size({(value,): Fraction(1)})
-        return Size({(): Fraction(value)})
+        found = _known.get((type(value), value))
+        if found is None:
+            found = Size({(value,): Fraction(1)} if isinstance(value, str | Applied) else {(): Fraction(value)})
+            if isinstance(value, int | str) and len(_known) < 10_000:
+                _known[type(value), value] = found
+        return found
 
     # ------------------------------------------------------------ arithmetic
     def __add__(self, other: SizeLike) -> Size:
+        a, b = self.number, other if type(other) is int else Size.of(other).number
+        if a is not None and b is not None:
+            return Size.of(a + b)
         terms = dict(self.terms)
         for monomial, factor in Size.of(other).terms:
             terms[monomial] = terms.get(monomial, Fraction(0)) + factor
@@ -82,6 +88,9 @@ class Size:
         return Size.of(other) - self
 
     def __mul__(self, other: SizeLike) -> Size:
+        a, b = self.number, other if type(other) is int else Size.of(other).number
+        if a is not None and b is not None:
+            return Size.of(a * b)
         terms: dict[Monomial, Fraction] = {}
         for m1, c1 in self.terms:
             for m2, c2 in Size.of(other).terms:
@@ -133,6 +142,8 @@ class Size:
 
     # ------------------------------------------------------------ questions
     def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
         return isinstance(other, Size | int | Fraction) and self.terms == Size.of(other).terms
 
     @cached_property
@@ -142,7 +153,7 @@ class Size:
     def __hash__(self) -> int:
         return self._hash
 
-    @property
+    @cached_property
     def number(self) -> int | None:
         """The value if it has no symbols and is whole, else `None`."""
         if not self.terms:
@@ -205,6 +216,7 @@ class Size:
         return f"Size({self})"
 
 
+_known: dict[object, Size] = {}  # sizes of small values, made once
 SizeLike = Size | int | str | Fraction | Applied
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from zhdsl.ir.node import apply
 from zhdsl.ir.sizes import Size, Undecided, ceil, extreme
+from zhdsl.ir.types import FLOAT
 from zhdsl.lang import ast, tensors
 from zhdsl.lang.elaborator import Elaborator
 from zhdsl.lang.expressions import BUILTINS, static, tensors_floor
@@ -139,6 +140,8 @@ def _reduction(e: Elaborator, s: Scope, b: Builtin, values: Sequence[Any], spans
         flipped = Tensor(apply("neg", t.node), t.order)
         top = tensors.reduced("max", flipped, labels)
         return Tensor(apply("neg", top.node), top.order)
+    if b.name == "sum" and t.type.dtype in ("f16", "bf16"):  # sums accumulate in the program's float
+        return tensors.cast(tensors.reduced("sum", tensors.cast(t, FLOAT), labels), t.type.dtype)
     return tensors.reduced(b.name, t, labels)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from zhdsl.ir.types import FLOATS
 from zhdsl.lang import ast, statics
 from zhdsl.lang.axes import Binding, ascribe, axes_of, bind_sizes, check_sizes
 from zhdsl.lang.elaborator import Elaborator
@@ -17,7 +18,7 @@ from zhdsl.lang.problem import Problem
 from zhdsl.lang.requirements import require
 from zhdsl.lang.scope import Scope
 from zhdsl.lang.statics import bind_statics
-from zhdsl.lang.tensors import as_tensor, expanded, typed
+from zhdsl.lang.tensors import as_tensor, cast, expanded, typed
 from zhdsl.lang.values import Axes, AxisName, Builtin, Instance, Many, Template, Tensor, is_number, kind_of
 from zhdsl.source import Span
 
@@ -86,16 +87,37 @@ def call_template(
         if d.kind != "fn":
             inner.instance = instance or Instance(template, e.instance_path(s, d.name.lower(), at))
             inner.path = inner.instance.path
+        inner.float = precision_of(d) or s.float
         give_statics(inner, template.statics)
         tensors = [_argument(e, inner, p, v, sp, d.name) for p, v, sp in zip(parameters, values, spans, strict=True)]
         binding = bind(e, s, inner, d, parameters, tensors, spans, at)
         defaults(e, inner, d, template, at)
         check_sizes(e, inner, binding[1], d.name)
+        if inner.float != s.float:
+            inner.vars.update({n: in_float(v, inner.float) for n, v in inner.vars.items()})
         require(e, inner, d, at)
         result = overridden(e, inner, d, lambda: run_body(e, inner, d.body), at)
         if result is None:
             raise Problem("Z0607", f"{d.name} returns nothing", d.name_span, help="end with `return …`")
-        return results(e, inner, d, result, binding[0])
+        found = results(e, inner, d, result, binding[0])
+        return found if inner.float == s.float else in_float(found, s.float)
+
+
+def precision_of(d: ast.Definition) -> str | None:
+    """The float that `@precision[bf16]` gives a definition's body, `None` where it has none."""
+    for a in d.annotations:
+        if a.name == "precision":
+            if len(a.args) == 1 and isinstance(a.args[0], ast.Name) and a.args[0].id in FLOATS:
+                return a.args[0].id
+            raise Problem("Z0620", "`@precision` takes one float: f16, bf16, f32 or f64", a.span)
+    return None
+
+
+def in_float(value: Any, dtype: str) -> Any:
+    """Float tensors in another float; all else as it is."""
+    if isinstance(value, Many):
+        return Many(tuple(in_float(v, dtype) for v in value.values), value.names)
+    return cast(value, dtype) if isinstance(value, Tensor) and value.type.is_float else value
 
 
 def arguments(

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from zhdsl.errors import Diagnostic
-from zhdsl.ir.node import Builder, Node, Origin, apply
+from zhdsl.ir.node import Builder, Node, Origin, Origins, apply
 from zhdsl.ir.sizes import Size
 from zhdsl.ir.types import Type
 from zhdsl.lang import ast
@@ -80,15 +80,26 @@ class Elaborator:
     depth: int = 0
     draws: dict[str, int] = field(default_factory=dict)
     samplings: list[Span] = field(default_factory=list)
+    _places: dict[tuple[int, int], tuple[Origins, Span, Span | None]] = field(default_factory=dict)
 
     @contextmanager
     def at(self, span: Span) -> Iterator[None]:
         """Nodes made inside come from this place, and from the user's call if it is in the library."""
-        places = {Origin(span)}
-        if self.spans and span.source.name.startswith("std/"):
-            places.add(Origin(self.spans[-1]))
-        with self.builder.at(places):
+        before, self.builder.here = self.builder.here, self.places(span)
+        try:
             yield
+        finally:
+            self.builder.here = before
+
+    def places(self, span: Span) -> Origins:
+        """The origins of what an expression makes."""
+        user = self.spans[-1] if self.spans and span.source.name.startswith("std/") else None
+        key = (id(span), id(user))
+        found = self._places.get(key)
+        if found is None:
+            origins = frozenset({Origin(span)} if user is None else {Origin(span), Origin(user)})
+            found = self._places[key] = (origins, span, user)  # the spans are kept: their ids stay theirs
+        return found[0]
 
     @contextmanager
     def calling(self, span: Span, name: str) -> Iterator[None]:

@@ -57,7 +57,8 @@ def build_model(template: Template, diagnostics: Diagnostics, samples: Mapping[s
 
 def _with_inputs(graph: Graph, inputs: Sequence[Port]) -> Graph:
     """The graph with the ports of its own nodes for these inputs (nodes of another builder are found by structure)."""
-    own = {n.op: n for p in (*graph.inputs, *graph.outputs) for n in topological([p.node]) if not n.operands}
+    nodes = topological(p.node for p in (*graph.inputs, *graph.outputs))
+    own = {n.op: n for n in nodes if n.op.name in ("input", "param", "state")}
     counters = tuple(p for p in graph.inputs if p.role == "counter")
     ports = tuple(Port(p.name, own.get(p.node.op, p.node), p.order, p.role) for p in inputs)
     return Graph(graph.name, (*ports, *counters), graph.outputs, graph.origins, graph.names)

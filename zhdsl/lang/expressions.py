@@ -14,12 +14,12 @@ from zhdsl.lang.nearest import nearest
 from zhdsl.lang.problem import Poisoned, Problem
 from zhdsl.lang.scope import Scope
 from zhdsl.lang.values import (
+    POISON,
     Builtin,
     DatasetRef,
     Instance,
     Many,
     Namespace,
-    Poison,
     Tensor,
     Template,
     is_number,
@@ -34,11 +34,20 @@ Value = Any
 
 def evaluate(e: Elaborator, s: Scope, x: ast.Expr) -> Value:
     """The value of an expression. Raises `Problem` or `Poisoned`."""
-    with e.at(x.span):
+    b = e.builder
+    before = b.here
+    if type(x) not in LEAVES:
+        b.here = e.places(x.span)
+    try:
         value = TABLE[type(x)](e, s, x)
-    if isinstance(value, Poison):
+    finally:
+        b.here = before
+    if value is POISON:
         raise Poisoned
     return value
+
+
+LEAVES = (ast.Name, ast.Number, ast.String, ast.Constant)  # they make no nodes
 
 
 def static(e: Elaborator, s: Scope, x: ast.Expr, what: str) -> Value:

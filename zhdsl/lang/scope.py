@@ -109,6 +109,19 @@ class Scope:
                 return self.sizes[candidate]
         return None
 
+    def size_of(self, actual: str) -> Size | None:
+        """The size of an axis by its label in the graph, where the scope knows it."""
+        for name, labels in self.rests.items():
+            if actual in labels and name in self.rest_sizes:
+                return self.rest_sizes[name][labels.index(actual)]
+        return next((self.sizes[w] for w, a in self.labels.items() if a == actual and w in self.sizes), None)
+
+    def sizes_of(self, labels: Iterable[str]) -> tuple[Size, ...] | None:
+        """The sizes of several axes, `None` if one is not known."""
+        found = [self.size_of(label) for label in labels]
+        known = tuple(n for n in found if n is not None)
+        return known if len(known) == len(found) else None
+
     def statics_given(self) -> dict[str, Any]:
         """The statics that have a value."""
         return {name: self.vars.get(name) for name in self.statics}

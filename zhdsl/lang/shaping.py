@@ -37,10 +37,11 @@ def _made_axes(e: Elaborator, s: Scope, arg: ast.Arg, name: str) -> list[tuple[s
     if isinstance(arg, ast.Keyword) and not isinstance(arg.value, ast.Range | ast.Rest):
         return [(s.introduce(arg.name), size(e, s, arg.value, f"the size of {arg.name}"))]
     if isinstance(arg, ast.Rest):
-        labels, known = s.rest(arg.name), s.rest_sizes.get(arg.name)
+        labels = s.rest(arg.name)
         if labels is None:
             raise Problem("Z0201", f"unknown rest ...{arg.name}", arg.span)
-        if known is None and labels:
+        known = s.rest_sizes.get(arg.name) or s.sizes_of(labels)
+        if known is None:
             raise Problem("Z0322", f"the sizes of ...{arg.name} are not known here", arg.span)
         return list(zip(labels, known or (), strict=True))
     if isinstance(arg, ast.Name):
@@ -430,16 +431,14 @@ def _topk(e: Elaborator, s: Scope, b: Builtin, values: Sequence[Any], spans: Seq
 
 def known_size(e: Elaborator, s: Scope, b: Builtin, at: Span) -> Any:
     """`size[...in]` without a tensor: the product of sizes that are known here by their axes, 1 for none."""
-    known: dict[str, Size] = {}
-    for name, labels in s.rests.items():
-        known.update(zip(labels, s.rest_sizes.get(name, ()), strict=False))
     product = Size.of(1)
     for arg in b.args or ():
         for label in axis_names(e, s, arg):
-            if label not in known:
+            known = s.size_of(label)
+            if known is None:
                 raise Problem("Z0322", f"the size of {s.shown(label)} is not known here", arg.span,
                               help="give a tensor: `size[T](x)`")
-            product = product * known[label]
+            product = product * known
     return sized(product)
 
 

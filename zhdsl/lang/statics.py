@@ -35,7 +35,8 @@ def bind_statics(
     name = target.definition.name
     found: dict[str, Any] = {}
     positional = [a for a in args if not isinstance(a, ast.Keyword)]
-    names = iter(p for p in declared if not p.rest)
+    by_name = {a.name for a in args if isinstance(a, ast.Keyword)}
+    names = iter(p for p in declared if not p.rest and p.name not in by_name)
     rest = next((p for p in declared if p.rest), None)
     for arg in positional:
         parameter = rest or next(names, None)

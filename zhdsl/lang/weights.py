@@ -29,7 +29,8 @@ def declare_param(e: Elaborator, s: Scope, name: ast.Name, x: ast.Param) -> None
     weight, order = _weight(e, s, s.instance, name, x, "param")
     e.params.setdefault(weight.path, weight)
     node = apply("param", path=weight.path, type=weight.type)
-    s.vars[name.id] = renamed(Tensor(node, weight.order), dict(zip(weight.order, order, strict=True)))
+    made = renamed(Tensor(node, weight.order), dict(zip(weight.order, order, strict=True)))
+    s.vars[name.id] = cast(made, s.float) if weight.type.dtype == FLOAT else made  # the master keeps the program's float
 
 
 def declare_state(e: Elaborator, s: Scope, name: ast.Name, x: ast.State) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from zhdsl.ir.graph import Graph
 from zhdsl.passes import fold_constants as folding
 from zhdsl.passes.rewriting import joined, rewrite
-from zhdsl.passes.rules import arithmetic, broadcast, choice, functions, movement, pads, reduction
+from zhdsl.passes.rules import arithmetic, broadcast, choice, functions, movement, pads, reduction, softmax
 
 RULES = joined(
     folding.RULES,
@@ -24,6 +24,7 @@ RULES = joined(
     broadcast.RULES,
     reduction.RULES,
     pads.RULES,
+    softmax.RULES,
 )
 
 

@@ -26,19 +26,28 @@ if TYPE_CHECKING:
     Key: TypeAlias = tuple[str, str]  # (role, name) of a port
 
 DTYPES = ("float32", "float64")
+SHORT = {"float32": "f32", "float64": "f64"}  # as the backends say it
 
 
 class Executable(Protocol):
     """A compiled graph. The same inputs give the same bits, every time."""
 
+    def hold(self, arrays: Mapping[Key, Array]) -> None:
+        """From now on these parameters and states live in these arrays (exact dtype, C order), where runs update them.
+
+        They are then no inputs of `run`.
+        """
+
     def run(self, inputs: Mapping[Key, Array]) -> dict[Key, Array]:
         """Computes all outputs.
 
         Args:
-            inputs: by (role, name) of the graph's input ports; axes in the order of the port, dtypes exact.
+            inputs: by (role, name), all input ports of the graph that are not held; axes in the order of the port,
+                dtypes exact.
 
         Returns:
-            By (role, name) of the output ports; axes in the order of the port. The arrays belong to the caller.
+            By (role, name) of the output ports, but those that are held; axes in the order of the port. The arrays
+            belong to the caller.
         """
 
 
@@ -103,11 +112,33 @@ def chosen(device: str) -> str:
     return "numpy" if device == "auto" else device
 
 
+class _Compiled:
+    """An executable of a backend, which names ports `role/name`, with names as pairs."""
+
+    def __init__(self, executable: Any):
+        self._executable = executable
+        self._held: frozenset[Key] = frozenset()
+
+    def hold(self, arrays: Mapping[Key, Array]) -> None:
+        self._held = frozenset(arrays)
+        self._executable.hold({f"{role}/{name}": array for (role, name), array in arrays.items()})
+
+    def run(self, inputs: Mapping[Key, Array]) -> dict[Key, Array]:
+        found = self._executable.run({f"{role}/{name}": array for (role, name), array in inputs.items()})
+        keys = {name: _key(name) for name in found}
+        return {keys[name]: array for name, array in found.items() if keys[name] not in self._held}
+
+
+def _key(name: str) -> Key:
+    role, _, rest = name.partition("/")
+    return role, rest
+
+
 def _numpy(graph: Graph, dtype: str) -> Executable:
     from zhdsl.backends import numpy as backend
     from zhdsl.schedule import schedule
 
-    return backend.compile(schedule(optimized(graph)), dtype)
+    return _Compiled(backend.compile(schedule(optimized(graph)), SHORT[dtype]))
 
 
 def _reference(graph: Graph, dtype: str) -> Executable:

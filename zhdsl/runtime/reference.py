@@ -21,9 +21,20 @@ class Reference:
 
     def __init__(self, graph: Graph, dtype: str):
         self.graph, self.dtype = graph, dtype
+        self.held: dict[tuple[str, str], Array] = {}
+
+    def hold(self, arrays: Mapping[tuple[str, str], Array]) -> None:
+        """Parameters and states that are read, and updated, where they are."""
+        self.held = dict(arrays)
 
     def run(self, inputs: Mapping[tuple[str, str], Array]) -> dict[tuple[str, str], Array]:
         """Outputs by (role, name), from inputs by (role, name); axes in the order of the ports."""
+        outputs = self._outputs({**self.held, **inputs})
+        for key in self.held.keys() & outputs.keys():
+            self.held[key][...] = outputs.pop(key)
+        return outputs
+
+    def _outputs(self, inputs: Mapping[tuple[str, str], Array]) -> dict[tuple[str, str], Array]:
         ports = [p for p in self.graph.inputs if (p.role, p.name) in inputs]
         arrays = [np.asarray(inputs[p.role, p.name]) for p in ports]
         sizes = sizes_of(ports, [a.shape for a in arrays])

@@ -15,10 +15,11 @@ from typing import Any
 
 from zhdsl.errors import TrainingError
 from zhdsl.lang.ast import Use
-from zhdsl.lang.model import Model, Project, Recipe
+from zhdsl.lang.model import DatasetUse as DatasetUse
+from zhdsl.lang.model import Model, Project
+from zhdsl.lang.model import Recipe as Recipe
 from zhdsl.lang.parser import parse, read
 from zhdsl.runtime import checkpoint, pipeline
-from zhdsl.runtime.arguments import unknown
 from zhdsl.runtime.checkpoint import Checkpoint, Record
 from zhdsl.source import Source
 
@@ -120,14 +121,15 @@ def texts_of(root: Source, folder: Path) -> dict[str, str]:
     Raises:
         SpecError: one cannot be read or parsed.
     """
-    found, todo = {root.name: root.text}, [root]
+    found, todo = {root.name: root.text}, [(root, folder)]
     while todo:
-        for item in parse(todo.pop()).items:
+        source, place = todo.pop()
+        for item in parse(source).items:
             if isinstance(item, Use) and item.path is not None:
-                used = read(item.path, folder, item.span)
+                used = read((place / item.path).resolve(), folder, item.span)
                 if used.name not in found:
                     found[used.name] = used.text
-                    todo.append(used)
+                    todo.append((used, (place / item.path).parent))
     return found
 
 
@@ -163,7 +165,4 @@ def _only(project: Project) -> str:
 def _entry(project: Project, name: str) -> Model:
     from zhdsl.lang.check import entry
 
-    try:
-        return entry(project, name)
-    except KeyError:
-        raise unknown("model", name, [*project.recipes, *project.models]) from None
+    return entry(project, name)

@@ -9,10 +9,11 @@ import numpy as np
 
 from zhdsl.backends.numpy.calls import Call, Frame, aligned, copied, same_memory
 from zhdsl.backends.numpy.memory import Array
-from zhdsl.ops.elementwise import Cast, IPow
+from zhdsl.ops.elementwise import IPow
 from zhdsl.ops.evaluate import round_bf16
 from zhdsl.schedule.program import Step
 from zhdsl.schedule.tape import Fill
+from zhdsl.schedule.views import View
 
 UFUNCS: dict[str, Any] = {
     "add": np.add,
@@ -46,17 +47,17 @@ def bind(frame: Frame, step: Step) -> list[Call]:
     if not places[0].count:
         return []
     out, *arrays = aligned(places, step.output.labels)
-    calls = _calls(step, out, arrays)
+    calls = _calls(frame, step, out, arrays)
     rounded = frame.memory.program.buffers[step.output.buffer].dtype == "bf16"
     return [*calls, (_round, (out,))] if rounded else calls
 
 
-def _calls(step: Step, out: Array, arrays: list[Array]) -> list[Call]:
+def _calls(frame: Frame, step: Step, out: Array, arrays: list[Array]) -> list[Call]:
     ufunc = UFUNCS.get(step.op.name)
     if ufunc is not None:
         return [(ufunc, (*arrays, out))]
     special = SPECIAL.get(step.op.name)
-    calls = special(step, out, arrays) if special else None
+    calls = special(frame, step, out, arrays) if special else None
     return [(_meaning, (step.op, out, arrays))] if calls is None else calls
 
 
@@ -69,65 +70,63 @@ def _round(out: Array) -> None:
 
 
 # ---------------------------------------------------------------- what needs more than one ufunc
-def _copy(step: Step, out: Array, arrays: list[Array]) -> list[Call]:
+def _copy(frame: Frame, step: Step, out: Array, arrays: list[Array]) -> list[Call]:
     return [copied(out, arrays[0])]
 
 
-def _fill(step: Step, out: Array, arrays: list[Array]) -> list[Call]:
+def _fill(frame: Frame, step: Step, out: Array, arrays: list[Array]) -> list[Call]:
     assert isinstance(step.op, Fill)
     with np.errstate(all="ignore"):
         value = np.full((), step.op.value).astype(out.dtype)
     return [copied(out, value)]
 
 
-def _cast(step: Step, out: Array, arrays: list[Array]) -> list[Call]:
-    assert isinstance(step.op, Cast)
-    return [copied(out, arrays[0])]
-
-
-def _where(step: Step, out: Array, arrays: list[Array]) -> list[Call] | None:
+def _where(frame: Frame, step: Step, out: Array, arrays: list[Array]) -> list[Call] | None:
     """A choice by bits, z ^ ((y ^ z) * c): exact for every value, and many times faster than a branch per element."""
     c, y, z = arrays
-    bits = BITS[out.itemsize]
-    if out.dtype == np.bool_:
+    if same_memory(out, c) and out.dtype == np.bool_:
         return None
+    bits = BITS[out.itemsize]
     o, y_bits, z_bits = out.view(bits), y.view(bits), z.view(bits)
-    if same_memory(out, z):  # z would be gone when it is needed
-        return None if same_memory(out, y) else _chosen(o, y_bits, z_bits, c)
-    return [
-        (np.bitwise_xor, (y_bits, z_bits, o)),
-        (np.multiply, (o, c, o)),
-        (np.bitwise_xor, (o, z_bits, o)),
-    ]
+    if _is_zero(frame, step.inputs[2], z_bits):
+        return [(np.multiply, (y_bits, c, o))]
+    if same_memory(out, z) or _is_zero(frame, step.inputs[1], y_bits):
+        inverse = np.empty(c.shape, np.bool_)  # z would be gone when it is needed: the same with y, z and !c
+        negated = (np.logical_not, (c, inverse))
+        if _is_zero(frame, step.inputs[1], y_bits):
+            return [negated, (np.multiply, (z_bits, inverse, o))]
+        return None if same_memory(out, y) else [negated, *_chosen(o, z_bits, y_bits, inverse)]
+    return _chosen(o, y_bits, z_bits, c)
 
 
 def _chosen(o: Array, y: Array, z: Array, c: Array) -> list[Call]:
-    """As above where the result lies over z: y ^ ((y ^ z) * !c), with !c as 1 - c."""
-    inverse = np.empty(c.shape, np.bool_)
-    return [
-        (np.logical_not, (c, inverse)),
-        (np.bitwise_xor, (y, z, o)),
-        (np.multiply, (o, inverse, o)),
-        (np.bitwise_xor, (o, y, o)),
-    ]
+    return [(np.bitwise_xor, (y, z, o)), (np.multiply, (o, c, o)), (np.bitwise_xor, (o, z, o))]
 
 
-def _ipow(step: Step, out: Array, arrays: list[Array]) -> list[Call] | None:
+def _is_zero(frame: Frame, view: View, bits: Array) -> bool:
+    """Whether it is a constant whose bits are all 0."""
+    return frame.memory.program.buffers[view.buffer].place == "const" and bits.ndim == 0 and not bits.any()
+
+
+def _ipow(frame: Frame, step: Step, out: Array, arrays: list[Array]) -> list[Call] | None:
     assert isinstance(step.op, IPow)
     (x,), k = arrays, step.op.exponent
-    if k == 1:
-        return [copied(out, x)]
-    if k == 2:
-        return [(np.multiply, (x, x, out))]
-    if k == 3 and not same_memory(out, x):
-        return [(np.multiply, (x, x, out)), (np.multiply, (out, x, out))]
-    return [(np.reciprocal, (x, out))] if k == -1 and x.dtype.kind == "f" else None
+    square = (np.multiply, (x, x, out))
+    if k == 3 and same_memory(out, x):
+        return None
+    table: dict[int, list[Call]] = {
+        1: [copied(out, x)],
+        2: [square],
+        3: [square, (np.multiply, (out, x, out))],
+        4: [square, (np.multiply, (out, out, out))],
+    }
+    return table.get(k)
 
 
-SPECIAL: dict[str, Callable[[Step, Array, list[Array]], list[Call] | None]] = {
+SPECIAL: dict[str, Callable[[Frame, Step, Array, list[Array]], list[Call] | None]] = {
     "copy": _copy,
     "fill": _fill,
-    "cast": _cast,
+    "cast": _copy,
     "where": _where,
     "ipow": _ipow,
 }

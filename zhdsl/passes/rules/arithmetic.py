@@ -1,6 +1,7 @@
-"""Rules of add, sub, mul, div and neg: signs and constants move towards the results, where they meet and cancel.
+"""Rules of add, sub, mul, div and neg: signs move towards the results and cancel, constants that meet are joined.
 
-A constant `c`, `d` is any scalar made of constants alone, so `1 / B` too; `v` is anything else.
+A constant `c`, `d` is any scalar made of constants alone, so `1 / B` too; `v` is anything else. A constant mostly stays
+where it is written: moving it on would take the user's names, `p = 0.5 * (1 + tanh(z))`, out of the program.
 """
 
 from __future__ import annotations
@@ -72,34 +73,36 @@ def product_neg(n: Node) -> Node | None:
 
 
 def neg_of(n: Node) -> Node | None:
-    """--x = x; -(x - y) = y - x; -(v * c) = v * -c; -(v / c) = v / -c; -(c / v) = -c / v"""
+    """--x = x; -(x * -c) = x * c, and so of x / -c and -c / x; -(v * c) = v * -c, and so of v / c and c / v"""
     (x,) = n.operands
     if is_op(x, "neg"):
         return x.operands[0]
-    if is_op(x, "sub"):
-        return x.operands[1] - x.operands[0]
     scaled = Scaled.of(x)
-    return scaled.at(negated(scaled.c)) if scaled and number(scaled.c) is not None else None
+    return positive(x) or (scaled.at(negated(scaled.c)) if scaled and number(scaled.c) is not None else None)
 
 
 def add_negative(n: Node) -> Node | None:
     """x + v * -c = x - v * c, and so of v / -c, -c / v and -c itself"""
-    return next((a - positive for a, b in both_ways(n) if (positive := _positive(b))), None)
+    return next((a - plain for a, b in both_ways(n) if (plain := positive(b))), None)
 
 
 def sub_negative(n: Node) -> Node | None:
     """x - v * -c = x + v * c, and so of v / -c, -c / v and -c itself"""
     x, y = n.operands
-    positive = _positive(y)
-    return x + positive if positive else None
+    plain = positive(y)
+    return x + plain if plain else None
 
 
-def _positive(n: Node) -> Node | None:
-    """-n if n has a factor that is a negative number."""
+def positive(n: Node) -> Node | None:
+    """-n, if n is a negative number or has one as a factor."""
     if (number(n) or 0) < 0:
         return negated(n)
-    scaled = Scaled.of(n)
-    return scaled.at(negated(scaled.c)) if scaled and (number(scaled.c) or 0) < 0 else None
+    if not is_op(n, "mul", "div"):
+        return None
+    for i, x in enumerate(n.operands):
+        if invariant(x) and (plain := positive(x)):
+            return apply(n.op.name, *(plain if i == k else o for k, o in enumerate(n.operands)))
+    return None
 
 
 # ---------------------------------------------------------------- constants that are added
@@ -191,38 +194,74 @@ def scale_constants(n: Node) -> Node | None:
     return None if c is None else Scaled(inner.v, c, form, outer.first).at(c)
 
 
-def scale_outwards(n: Node) -> Node | None:
-    """(v * c) * y = (v * y) * c; (v / c) * y = (v * y) / c; (v * c) / y = (v / y) * c: where v is as large as n"""
-    a, b = n.operands
-    pairs = [(a, b), (b, a)] if is_op(n, "mul") else [(a, b)]
-    for x, y in pairs:
-        scaled = Scaled.of(x)
-        if scaled and scaled.form != "under" and scaled.v.type == n.type and not invariant(y):
-            return scaled.around(apply(n.op.name, *((scaled.v, y) if x is a else (y, scaled.v))))
-    return None
-
-
 def mul_reciprocal(n: Node) -> Node | None:
-    """x * (c / v) = (x / v) * c, where v is as large as n"""
+    """x * (1 / v) = x / v, where v is as large as n"""
     for x, y in both_ways(n):
-        scaled = Scaled.of(y)
-        if scaled and scaled.form == "under" and scaled.v.type == n.type and not invariant(x):
-            return x / scaled.v * scaled.c
+        if is_op(y, "div") and is_number(y.operands[0], 1) and y.operands[1].type == n.type:
+            return x / y.operands[1]
     return None
 
 
-def common_scale(n: Node) -> Node | None:
-    """v * c + w * c = (v + w) * c; v / c - w / c = (v - w) / c"""
-    x, y = map(Scaled.of, n.operands)
-    if not x or not y or x.c is not y.c or x.form != y.form or x.form == "under":
+def scale_smaller(n: Node) -> Node | None:
+    """a * (v * c) = (a * c) * v where a has fewer axes than v"""
+    for a, x in both_ways(n):
+        scaled = Scaled.of(x)
+        if scaled and scaled.form != "under" and scaled.v.type == n.type != a.type and not invariant(a):
+            return scaled.around(a) * scaled.v
+    return None
+
+
+def div_scaled(n: Node) -> Node | None:
+    """x / (v * c) = (x / v) / c, where v is as large as n"""
+    x, y = n.operands
+    scaled = Scaled.of(y)
+    if not scaled or scaled.form != "times" or scaled.v.type != n.type or invariant(x):
         return None
-    return x.around(apply(n.op.name, x.v, y.v))
+    return x / scaled.v / scaled.c
 
 
+# ---------------------------------------------------------------- common factors
+def common_factor(n: Node) -> Node | None:
+    """v * c + w * c = (v + w) * c; v * c + w * (z * c) = (v + w * z) * c, for a constant c"""
+    x, y = n.operands
+    for scaled, other, swap in ((Scaled.of(x), y, False), (Scaled.of(y), x, True)):
+        rest = without_factor(other, scaled.c) if scaled and scaled.form == "times" else None
+        if scaled and rest:
+            return scaled.around(apply(n.op.name, *((rest, scaled.v) if swap else (scaled.v, rest))))
+    return None
+
+
+def without_factor(n: Node, c: Node, depth: int = 3) -> Node | None:
+    """n / c, if c is a factor of n: in a product, a dividend, a negation, a where with 0 on the other side."""
+    if is_op(n, "mul") and any(x is c for x in n.operands):
+        return n.operands[0] if n.operands[1] is c else n.operands[1]
+    for i in _linear_in(n) if depth else ():
+        rest = without_factor(n.operands[i], c, depth - 1)
+        if rest:
+            return apply(n.op.name, *(rest if i == k else x for k, x in enumerate(n.operands)))
+    return None
+
+
+def _linear_in(n: Node) -> tuple[int, ...]:
+    """The operands from each of which alone a factor may be taken out."""
+    if is_op(n, "where"):
+        return tuple(i for i in (1, 2) if is_number(n.operands[3 - i], 0))
+    return {"mul": (0, 1), "div": (0,), "neg": (0,)}.get(n.op.name, ())
+
+
+def common_divisor(n: Node) -> Node | None:
+    """x / s + y / s = (x + y) / s"""
+    x, y = n.operands
+    if not is_op(x, "div") or not is_op(y, "div") or x.operands[1] is not y.operands[1]:
+        return None
+    return apply(n.op.name, x.operands[0], y.operands[0]) / x.operands[1]
+
+
+SUMS = (common_factor, common_divisor)
 RULES: Rules = {
-    "add": (add_zero, add_neg, add_negative, add_twice, add_constants, common_scale),
-    "sub": (sub_zero, sub_neg, sub_negative, add_constants, common_scale),
-    "mul": (mul_one, product_neg, scale_constants, scale_outwards, mul_reciprocal),
-    "div": (div_one, product_neg, scale_constants, scale_outwards),
+    "add": (add_zero, add_neg, add_negative, add_twice, add_constants, *SUMS),
+    "sub": (sub_zero, sub_neg, sub_negative, add_constants, *SUMS),
+    "mul": (mul_one, product_neg, scale_constants, scale_smaller, mul_reciprocal),
+    "div": (div_one, product_neg, scale_constants, div_scaled),
     "neg": (neg_of,),
 }

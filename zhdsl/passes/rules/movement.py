@@ -13,7 +13,6 @@ from zhdsl.ops.source import Iota
 from zhdsl.ops.window import Fold, Window
 from zhdsl.passes.patterns import at_most, is_op, spread
 from zhdsl.passes.rewriting import Rules
-from zhdsl.passes.rules.arithmetic import Scaled
 from zhdsl.passes.rules.broadcast import renamed
 
 
@@ -194,19 +193,13 @@ def gather_of_all(n: Node) -> Node | None:
     return renamed(x, {label: i.op.label}) if free else None
 
 
-# ---------------------------------------------------------------- signs and factors
+# ---------------------------------------------------------------- signs
 def moved_neg(n: Node) -> Node | None:
     """slice(-x) = -slice(x), and so of every move that fills with zeros"""
     x, *indices = n.operands
     if not is_op(x, "neg") or getattr(n.op, "fill", 0.0) != 0:
         return None
     return -make(n.op, x.operands[0], *indices)
-
-
-def moved_scale(n: Node) -> Node | None:
-    """slice(x * c) = slice(x) * c for a constant c, and so of every move that makes x no larger"""
-    scaled = Scaled.of(n.operands[0])
-    return scaled.around(make(n.op, scaled.v)) if scaled and scaled.form != "under" else None
 
 
 def concat_of_neg(n: Node) -> Node | None:
@@ -216,15 +209,14 @@ def concat_of_neg(n: Node) -> Node | None:
     return -make(n.op, *(x.operands[0] for x in n.operands))
 
 
-LINEAR = (moved_neg, moved_scale)
 RULES: Rules = {
-    "slice": (slice_of_all, slice_of_pad, slice_of_concat, slice_of_flip, *LINEAR),
+    "slice": (slice_of_all, slice_of_pad, slice_of_concat, slice_of_flip, moved_neg),
     "pad": (pad_of_pad, moved_neg),
     "concat": (concat_flat, concat_of_slices, concat_of_neg),
-    "flip": (flip_twice, *LINEAR),
-    "drop": (drop_of_expand, *LINEAR),
-    "split": (split_of_merge, *LINEAR),
-    "merge": (merge_of_split, *LINEAR),
+    "flip": (flip_twice, moved_neg),
+    "drop": (drop_of_expand, moved_neg),
+    "split": (split_of_merge, moved_neg),
+    "merge": (merge_of_split, moved_neg),
     "window": (window_of_one, moved_neg),
     "fold": (fold_of_one, moved_neg),
     "gather": (gather_of_all, moved_neg),

@@ -25,7 +25,6 @@ from zhdsl.passes.patterns import (
     summed,
 )
 from zhdsl.passes.rewriting import Rules
-from zhdsl.passes.rules.arithmetic import Scaled
 from zhdsl.passes.rules.broadcast import axes_of, bare
 
 
@@ -193,15 +192,6 @@ def contract_of_neg(n: Node) -> Node | None:
     return None
 
 
-def contract_of_scaled(n: Node) -> Node | None:
-    """contract(a * c, b) = contract(a, b) * c for a constant c; the same of a / c"""
-    for i, x in enumerate(n.operands):
-        scaled = Scaled.of(x)
-        if scaled and scaled.form != "under":
-            return scaled.around(make(n.op, *(scaled.v if i == k else o for k, o in enumerate(n.operands))))
-    return None
-
-
 def contract_of_nothing(n: Node) -> Node | None:
     """contract[](a, b) = a * b"""
     return apply("mul", *n.operands) if not labels_of(n) else None
@@ -213,12 +203,5 @@ RULES: Rules = {
     "sum": (*BOTH, *SUM, sum_of_scatter),
     "max": (*BOTH, max_of_expand, reduce_before_expand),
     "argmax": (nothing_reduced, reduce_before_expand),
-    "contract": (
-        contract_of_nothing,
-        sorted_labels,
-        single_elements,
-        contract_of_expand,
-        contract_of_neg,
-        contract_of_scaled,
-    ),
+    "contract": (contract_of_nothing, sorted_labels, single_elements, contract_of_expand, contract_of_neg),
 }
