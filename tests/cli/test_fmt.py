@@ -21,9 +21,7 @@ def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.fixture
 def nice(zh: Callable) -> str:
     """`UGLY` as the formatter has it (its layout is tested where it lives)."""
-    text = zh("fmt", "-", stdin=UGLY)
-    print(text)
-    text=text.out
+    text = zh("fmt", "-", stdin=UGLY).out
     assert text not in ("", UGLY)
     return text
 

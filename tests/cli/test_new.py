@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from zhdsl.cli.new import KINDS, model_name, starter
+from zhdsl.lang.check import check
 from zhdsl.lang.parser import parse, read
 
 
@@ -28,10 +29,11 @@ def test_a_starter_is_a_program(kind: str, zh: Callable) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_starter_checks(kind: str, zh: Callable) -> None:
+def test_a_starter_checks_and_its_claims_hold(kind: str, zh: Callable) -> None:
     zh("new", "first", "--kind", kind)
-    result = zh("check", "first.zh")
-    assert (result.code, result.err) == (0, "")
+    project = check(read("first.zh"))
+    assert (set(project.models), len(project.recipes)) == ({"First"}, 1)
+    assert all(claim.holds for claim in project.claims)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -76,7 +76,7 @@ def one(path: str, check: bool, diff: bool) -> bool:
 def put(path: str, text: str, changed: bool) -> None:
     """Writes the formatted text to where it belongs."""
     if path == STDIN:
-        click.get_binary_stream("stdout").write(text.encode())
+        sys.stdout.buffer.write(text.encode())  # a .zh text is UTF-8, whatever the terminal speaks
     elif changed:
         from zhdsl.runtime.files import SHARED, write_whole
 

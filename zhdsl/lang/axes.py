@@ -164,7 +164,20 @@ def bind_sizes(
                 later.append((axis, given, parameter, span))
             else:
                 inner.sizes.setdefault(axis.label, given)
+    _name_sizes(e, inner, parameters, values)
     return later
+
+
+def _name_sizes(e: Elaborator, inner: Scope, parameters: Sequence[ast.Parameter], values: Sequence[Tensor]) -> None:
+    """A label with a size of its own (`T=4`) also names that size, where all parameters agree and the name is free."""
+    found: dict[str, set[Size]] = {}
+    for parameter, value in zip(parameters, values, strict=True):
+        for axis in parameter.type.axes if parameter.type else ():
+            if not axis.rest and axis.size is not None:
+                found.setdefault(axis.label, set()).add(value.type.sizes[inner.labels[axis.label]])
+    for label, sizes in found.items():
+        if len(sizes) == 1 and is_free(e, inner, label):
+            inner.sizes[label] = sizes.pop()
 
 
 def is_free(e: Elaborator, s: Scope, name: str) -> bool:
@@ -210,6 +223,8 @@ def axes_of(e: Elaborator, s: Scope, axes: Sequence[ast.Axis]) -> list[tuple[str
             raise Problem("Z0301", "an axis needs a name", axis.span, help=f"write `N = {axis.span.text}`")
         else:
             found.append((s.introduce(axis.label), axis_size(e, s, axis), axis))
+    stated = {axis.label: n for _, n, axis in found if not axis.rest}
+    found = [(label, n if n is not None else stated.get(axis.label.rstrip("'")), axis) for label, n, axis in found]
     labels = [label for label, _, _ in found]
     for label, _, axis in found:
         if labels.count(label) > 1:

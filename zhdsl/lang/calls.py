@@ -149,7 +149,7 @@ def _brackets(template: Template, values: Sequence[Any], at: Span) -> None:
     d = template.definition
     numbers = [v for v in values if (is_number(v) or isinstance(v, str | tuple)) and not isinstance(v, ast.Number)]
     missing = [p for p in d.statics if p.name not in template.statics and p.default is None]
-    if d.statics and numbers and len(numbers) == len(values) and (missing or d.kind == "block"):
+    if d.statics and numbers and (missing or d.kind == "block"):
         shown = ", ".join(str(v) for v in numbers)
         raise Problem("Z0401", f"{d.name} takes a tensor in ( ), sizes and options go in [ ]", at,
                       help=f"did you mean `{d.name}[{shown}]`?")

@@ -11,13 +11,14 @@ folded: bf16, the division of an i32 by zero and what else the ops leave unspeci
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable
 from typing import Any
 
 from zhdsl.ir.arrays import np
 from zhdsl.ir.graph import Graph
-from zhdsl.ir.node import Node
+from zhdsl.ir.node import Node, apply
 from zhdsl.ir.sizes import Size, Undecided
 from zhdsl.ops.evaluate import numpy_dtype
 from zhdsl.ops.movement import Pad
@@ -103,6 +104,18 @@ SIZE_RULES: dict[str, Callable[..., Size | bool | None]] = {
 }
 
 
+def quotient_of_size(node: Node) -> Node | None:
+    """c / (k * S) = (c / k) / S, where c / k is exact: so that the 2 of 2 / (2 * B) cancels"""
+    c, size = value(node.operands[0]), value(node.operands[1])
+    if not isinstance(c, float) or not isinstance(size, Size) or not size.is_whole:
+        return None
+    factors = [int(factor) for _, factor in size.terms]
+    k = math.gcd(*factors) * (-1 if factors[0] < 0 else 1)
+    if k == 1 or not math.isfinite(c) or c / k * k != c or (c and abs(c / k) < 1):
+        return None
+    return apply("div", constant(c / k, node.type.dtype), constant(size / k, node.type.dtype))
+
+
 # ---------------------------------------------------------------- truth
 def where_of_known(node: Node) -> Node | None:
     """where(true, y, z) = y"""
@@ -159,6 +172,7 @@ def sum_of_zeros(node: Node) -> Node | None:
 MOVES: tuple[Rule, ...] = (moved_uniform,)
 RULES: Rules = {
     "elementwise/*": (of_constants,),
+    "div": (quotient_of_size,),
     "where": (where_of_known,),
     "and": (and_of_known,),
     "or": (or_of_known,),

@@ -13,7 +13,7 @@ from __future__ import annotations
 from zhdsl.ir.graph import Graph
 from zhdsl.passes import fold_constants as folding
 from zhdsl.passes.rewriting import joined, rewrite
-from zhdsl.passes.rules import arithmetic, broadcast, choice, functions, movement, pads, reduction, softmax
+from zhdsl.passes.rules import arithmetic, broadcast, choice, functions, movement, pads, reduction, sigmoid, softmax
 
 RULES = joined(
     folding.RULES,
@@ -25,6 +25,7 @@ RULES = joined(
     reduction.RULES,
     pads.RULES,
     softmax.RULES,
+    sigmoid.RULES,
 )
 
 

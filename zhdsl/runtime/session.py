@@ -283,6 +283,20 @@ class Session:
                 raise TrainingError(f"{port.name} has not been fitted\nhelp: call fit(), or prepare() with the data")
         return {(p.role, p.name): self.arrays[p.role, p.name] for p in ports}
 
+    def fresh(self, graph: Graph, sizes: Mapping[str, int]) -> dict[Key, Array]:
+        """As `held`, but stream states are zeros of their own: the session's stay as they are."""
+        streams = {
+            ("state", path): state.zeros(weight, sizes, self.dtype)
+            for path, weight in self.spec.model.states.items()
+            if weight.stream and path in {p.name for p in graph.of_role("state")}
+        }
+        kept = self.arrays
+        self.arrays = {**kept, **streams}
+        try:
+            return self.held(graph, sizes)
+        finally:
+            self.arrays = kept
+
     def reset(self) -> None:
         """Forgets stream states: the next batch begins a new stream."""
         for path, weight in self.spec.model.states.items():

@@ -24,10 +24,12 @@ class Uses:
     Attributes:
         writers: how many steps write a buffer.
         odd: buffers that are read other than as a whole in their own order.
+        dense: buffers that a reader needs without gaps: the schedule has looked at their strides for it.
     """
 
     writers: dict[str, int] = field(default_factory=dict)
     odd: set[str] = field(default_factory=set)
+    dense: set[str] = field(default_factory=set)
 
 
 def forward(tape: Tape, items: list[Item], outputs: Sequence[View]) -> tuple[list[Item], list[View]]:
@@ -36,6 +38,8 @@ def forward(tape: Tape, items: list[Item], outputs: Sequence[View]) -> tuple[lis
     for step in steps_of(items):
         uses.writers[step.output.buffer] = uses.writers.get(step.output.buffer, 0) + 1
         _note(tape, uses, step.inputs)
+        if not isinstance(step.op, Elementwise):
+            uses.dense |= {v.buffer for v in step.inputs}
     _note(tape, uses, outputs)
     moved: dict[View, View] = {}
     kept = _forward_list(tape, items, uses, moved)
@@ -94,19 +98,20 @@ def _producer(tape: Tape, item: Item, before: list[Item], uses: Uses, made: dict
         return None
     last = before[at].steps[-1] if isinstance(before[at], Kernel) else before[at]
     assert isinstance(last, Step)
-    if last.output != source or not _can_write(last.op, source, target):
+    alike = source.dims == target.dims
+    if last.output != source or not (alike or (source.buffer not in uses.dense and _can_write(last.op, source, target))):
         return None
     return at if _free(tape, before, at, target) else None
 
 
 def _can_write(op: Op, source: View, target: View) -> bool:
-    """Whether the op can write there: anywhere, or to matrices of the same order, or to a dense buffer of this order."""
+    """Whether the op can write to such a place: anywhere, or to matrices of the same order."""
     if isinstance(op, Elementwise) or op.family == "reduce":
         return True
     if op.family == "contract" or op.name == "fold":
         order = tuple(n for n in target.labels if n in source.sizes)
         return order == source.labels and (not order or target.strides[order[-1]] == 1)
-    return source.dims == target.dims
+    return False
 
 
 def _free(tape: Tape, items: list[Item], at: int, target: View) -> bool:

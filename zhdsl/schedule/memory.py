@@ -61,11 +61,11 @@ def lifetimes(buffers: Mapping[str, Buffer], items: Items, outputs: Sequence[Ent
         for name, reads in _touches(moment.kernel).items():
             touched.setdefault(name, []).append((moment, reads))
         lives |= {n: life for n, life in _scratch_lives(moment) if buffers[n].place == "local"}
+    shown = {entry.view.buffer for entry in outputs}
     for name, buffer in buffers.items():
         if buffer.place in ("arena", "input"):
-            lives[name] = _life(touched.get(name, []), buffer.place == "input")
-    for name in {entry.view.buffer for entry in outputs} & lives.keys():
-        lives[name] = lives[name][0], end
+            first, last = _life(touched.get(name, []), buffer.place == "input" or name in shown)
+            lives[name] = -1 if buffer.place == "input" else first, end if name in shown else last
     return lives
 
 
@@ -88,16 +88,21 @@ def _scratch_lives(moment: Moment) -> Iterator[tuple[str, Life]]:
     yield from found.items()
 
 
-def _life(touched: Sequence[tuple[Moment, bool]], given: bool) -> Life:
-    """From the first to the last touch, and all of a loop where the value enters a round from outside of it."""
+def _life(touched: Sequence[tuple[Moment, bool]], outside: bool) -> Life:
+    """From the first to the last touch, and all of a loop where the value enters or leaves it.
+
+    Args:
+        touched: kernels that touch the buffer, in order, and whether they first read it.
+        outside: whether it is an input or an output.
+    """
     first = min((m.life[0] for m, _ in touched), default=0)
     last = max((m.life[1] for m, _ in touched), default=0)
     for moment, reads in touched:
         for depth, loop in enumerate(moment.loops):
             inside = [(m, r) for m, r in touched if m.loops[depth : depth + 1] == (loop,)]
-            if len(inside) < len(touched) or given or inside[0][1]:
+            if len(inside) < len(touched) or outside or inside[0][1]:
                 first, last = min(first, loop[0]), max(last, loop[1])
-    return (-1 if given else first), last
+    return first, last
 
 
 # ---------------------------------------------------------------- the same memory at different times

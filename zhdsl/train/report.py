@@ -88,7 +88,12 @@ class Bar(Lines):
 
         super().begin(name, epochs, batches)
         self._batches = batches
-        columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), TextColumn("{task.fields[loss]}"))
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[loss]}"),
+        )
         self._bar = Progress(*columns, console=Console(file=self.stream), transient=True, refresh_per_second=5)
         self._bar.add_task(name.replace("[", "\\["), total=epochs * batches, loss="")
         self._bar.start()

@@ -1,11 +1,11 @@
 """The folder of a run: who writes it, and what is in it.
 
-    spec.zh             the text, exactly; uses/ holds the files it uses
-    run.json            seed, versions, machine, values set from outside, samples by part
-    metrics.jsonl       one line for each measured epoch; the same bytes whether the run was interrupted or not
-    timing.jsonl        seconds of the same epochs
-    last.safetensors    to go on from; previous.safetensors is the one before; best.safetensors the best weights
-    result.json         what came of it
+spec.zh             the text, exactly; uses/ holds the files it uses
+run.json            seed, versions, machine, values set from outside, samples by part
+metrics.jsonl       one line for each measured epoch; the same bytes whether the run was interrupted or not
+timing.jsonl        seconds of the same epochs
+last.safetensors    to go on from; previous.safetensors is the one before; best.safetensors the best weights
+result.json         what came of it
 """
 
 from __future__ import annotations

@@ -6,3 +6,14 @@
     kernels.py      kernels in pieces, loops
     backend.py      NumpyBackend, and what it compiles a program to
 """
+
+from zhdsl.backends.numpy.backend import NumpyBackend, NumpyExecutable
+from zhdsl.schedule.program import Program
+
+
+def compile(program: Program, dtype: str = "f32") -> NumpyExecutable:
+    """A program ready to run with NumPy. See `Backend.compile`."""
+    return NumpyBackend().compile(program, dtype)
+
+
+__all__ = ["NumpyBackend", "NumpyExecutable", "compile"]

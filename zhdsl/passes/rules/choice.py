@@ -47,14 +47,23 @@ def where_neg(n: Node) -> Node | None:
 
 
 def common_condition(n: Node) -> Node | None:
-    """where(c, x, 0) + where(c, 0, y) = where(c, x, y); where(c, x, 0) + where(c, y, 0) = where(c, x + y, 0)"""
+    """where(c, x, 0) + where(c, 0, y) = where(c, x, y); where(c, x, 0) - where(c, y, 0) = where(c, x - y, 0)"""
     a, b = n.operands
     if not (is_op(a, "where") and is_op(b, "where") and a.operands[0] is b.operands[0]):
         return None
     (c, x1, y1), (_, x2, y2) = a.operands, b.operands
     if not any(is_number(z, 0) for z in (x1, x2, y1, y2)):
         return None
-    return spread(apply("where", c, x1 + x2, y1 + y2), n.type)
+    return spread(apply("where", c, apply(n.op.name, x1, x2), apply(n.op.name, y1, y2)), n.type)
+
+
+def compare_neg(n: Node) -> Node | None:
+    """c < -x = x < -c; -x < c = -c < x; -x < -y = y < x; and so of <="""
+    x, y = n.operands
+    if not (is_op(x, "neg") or is_op(y, "neg")) or not n.operands[0].type.is_float:
+        return None
+    plain = [z.operands[0] if is_op(z, "neg") else negated(z) if number(z) is not None else None for z in (y, x)]
+    return apply(n.op.name, *(z for z in plain if z)) if None not in plain else None
 
 
 def not_not(n: Node) -> Node | None:
@@ -72,6 +81,9 @@ def same_twice(n: Node) -> Node | None:
 RULES: Rules = {
     "where": (same_branches, where_not, where_where, where_of_truths, where_neg),
     "add": (common_condition,),
+    "sub": (common_condition,),
+    "lt": (compare_neg,),
+    "le": (compare_neg,),
     "not": (not_not,),
     "and": (same_twice,),
     "or": (same_twice,),

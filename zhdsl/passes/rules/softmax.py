@@ -8,9 +8,9 @@
 
 from __future__ import annotations
 
-from zhdsl.ir.node import Node, apply
+from zhdsl.ir.node import Node, apply, make
 from zhdsl.ops.index import Scatter
-from zhdsl.passes.patterns import both_ways, filled, is_number, is_op, value
+from zhdsl.passes.patterns import both_ways, filled, is_number, is_op, spread, value
 from zhdsl.passes.rewriting import Rules
 from zhdsl.passes.rules.arithmetic import positive
 
@@ -52,11 +52,7 @@ def scatter_of_inside(n: Node) -> Node | None:
     g, *indices = n.operands
     if len(indices) != 1 or not is_op(g, "where") or not is_inside(g.operands[0], n):
         return None
-    return apply("scatter", g.operands[1], *indices, labels=n.op.labels, type=n.op.type) if _as_large(g, 1) else None
-
-
-def _as_large(n: Node, slot: int) -> bool:
-    return n.operands[slot].type == n.type
+    return make(n.op, spread(g.operands[1], g.type), *indices)
 
 
 def is_inside(c: Node, scatter: Node) -> bool:
