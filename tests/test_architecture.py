@@ -48,6 +48,7 @@ FENCES: dict[str, tuple[str, ...]] = {
     "lark": ("zhdsl/lang/",),
     "networkx": ("zhdsl/ir/", "zhdsl/viz/"),
     "cupy": ("zhdsl/backends/cuda/",),
+    "cuda": ("zhdsl/backends/cuda/",),
     "subprocess": ("zhdsl/backends/native/",),
     "click": ("zhdsl/cli/",),
     "torch": (),

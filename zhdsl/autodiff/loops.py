@@ -11,9 +11,12 @@ Source: the adjoint of a recurrence; Werbos, Backpropagation through time, 1990.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 from zhdsl.ir.body import Body, new_slots
 from zhdsl.ir.node import Node, apply, make, rebuild
+from zhdsl.ir.types import Type
 from zhdsl.ops.loop import Scan, project
 
 Gradients = Callable[[Sequence[Node], Sequence[Node | None], Sequence[Node]], tuple[Node | None, ...]]
@@ -21,80 +24,132 @@ Gradients = Callable[[Sequence[Node], Sequence[Node | None], Sequence[Node]], tu
 
 def scan_vjp(node: Node, cotangents: Mapping[int, Node], gradients: Gradients) -> tuple[Node | None, ...]:
     """Cotangents of a scan's operands, from those of its results by index."""
-    scan = node.op
-    assert isinstance(scan, Scan)
-    body, nc = scan.body, scan.body.carries
-    stacked = [*body.emits, *body.slots[:nc]]
-    seen = [i for i in range(len(stacked)) if i in cotangents and stacked[i].type.is_float]
-    carried = [i for i in range(nc) if body.slots[i].type.is_float]
-    captured = [i for i in range(nc + body.slices, len(body.slots)) if body.slots[i].type.is_float]
-    sliced = [i for i in range(nc, nc + body.slices) if body.slots[i].type.is_float]
-
-    types = [body.slots[i].type for i in (*carried, *captured)]
-    types += [s.type for s in (*body.slots[nc : nc + body.slices], *body.slots[:nc])]
-    types += [stacked[i].type for i in seen] + [s.type for s in body.slots[nc + body.slices :]]
-    cut = _cuts(scan)
-    if cut is not None:
-        types.insert(len(carried) + len(captured), cut.type.without([scan.label]))
-    slots = list(new_slots(types))
-    d_carry, total = slots[: len(carried)], slots[len(carried) : len(carried) + len(captured)]
-    rest = slots[len(carried) + len(captured) :]
-    here = rest.pop(0) if cut is not None else None
-    xs, rest = rest[: body.slices], rest[body.slices :]
-    entry, rest = rest[:nc], rest[nc:]
-    d_stacked, caps = rest[: len(seen)], rest[len(seen) :]
-
-    given = dict(zip(body.slots, [*entry, *xs, *caps], strict=True))
-    outputs = rebuild((*body.next, *stacked), lambda n, operands: None, given)
-    after = [outputs[i] for i in carried] + [outputs[nc + i] for i in seen]
-    wrt = [given[body.slots[i]] for i in (*carried, *captured, *sliced)]
-    found = gradients(after, [*d_carry, *d_stacked], wrt)
-    grads = [g if g is not None else _zeros(w) for g, w in zip(found, wrt, strict=True)]
-    d_before = [_cut(g, here) for g in grads[: len(carried)]]
-    sums = [t + g for t, g in zip(total, grads[len(carried) : len(carried) + len(captured)], strict=True)]
-    emits = grads[len(carried) + len(captured) :]
-
-    slices = ([] if cut is None else [cut]) + list(node.operands[nc : nc + body.slices])
-    slices += [project(node, scan.entry(i)) for i in range(nc)] + [cotangents[i] for i in seen]
-    finals = [cotangents.get(scan.final(i)) for i in carried]
-    inits = [g if g is not None else _zeros(body.slots[i]) for g, i in zip(finals, carried, strict=True)]
-    inits += [_zeros(t) for t in total]
-    back = make(
-        Scan(
-            scan.label,
-            scan.size,
-            not scan.reverse,
-            0,
-            Body(len(inits), len(slices), tuple(slots), (*d_before, *sums), tuple(emits)),
-        ),
-        *inits,
-        *slices,
-        *node.operands[nc + body.slices :],
-    )
-    result: list[Node | None] = [None] * len(body.slots)
+    parts = _Parts(node, cotangents)
+    slots = _Slots(parts)
+    back = parts.run(slots.body(gradients))
+    found: list[Node | None] = [None] * len(parts.body.slots)
     assert isinstance(back.op, Scan)
-    for k, i in enumerate((*carried, *captured)):
-        result[i] = project(back, back.op.final(k))
-    for k, i in enumerate(sliced):
-        result[i] = project(back, k)
-    return tuple(result)
+    for k, i in enumerate((*parts.carried, *parts.captured)):
+        found[i] = project(back, back.op.final(k))
+    for k, i in enumerate(parts.sliced):
+        found[i] = project(back, k)
+    return tuple(found)
 
 
-def _cuts(scan: Scan) -> Node | None:
-    """For truncated scans, whether the gradient stops before step t: bool over the axis."""
-    if not scan.truncate:
-        return None
-    t = apply("iota", label=scan.label, size=scan.size)
-    k = apply("const", value=scan.truncate, dtype="i32")
-    return apply("eq", apply("mod", t, k), apply("const", value=0, dtype="i32"))
+@dataclass(frozen=True, eq=False)
+class _Parts:
+    """A scan, and which of its slots and results take part in the derivative."""
+
+    node: Node
+    cotangents: Mapping[int, Node]
+
+    @cached_property
+    def scan(self) -> Scan:
+        assert isinstance(self.node.op, Scan)
+        return self.node.op
+
+    @property
+    def body(self) -> Body:
+        return self.scan.body
+
+    def _floats(self, start: int, stop: int) -> list[int]:
+        return [i for i in range(start, stop) if self.body.slots[i].type.is_float]
+
+    @cached_property
+    def carried(self) -> list[int]:
+        return self._floats(0, self.body.carries)
+
+    @cached_property
+    def sliced(self) -> list[int]:
+        return self._floats(self.body.carries, self.first_captured)
+
+    @cached_property
+    def captured(self) -> list[int]:
+        return self._floats(self.first_captured, len(self.body.slots))
+
+    @property
+    def first_captured(self) -> int:
+        return self.body.carries + self.body.slices
+
+    @property
+    def stacked(self) -> tuple[Node, ...]:
+        """What a step gives to the stacked results: emits, then carries on entry."""
+        return (*self.body.emits, *self.body.slots[: self.body.carries])
+
+    @cached_property
+    def seen(self) -> list[int]:
+        """Stacked results that have a cotangent."""
+        return [i for i, n in enumerate(self.stacked) if i in self.cotangents and n.type.is_float]
+
+    @cached_property
+    def cut(self) -> Node | None:
+        """For truncated scans, whether the gradient stops before step t: bool over the axis."""
+        if not self.scan.truncate:
+            return None
+        t = apply("iota", label=self.scan.label, size=self.scan.size)
+        k, zero = (apply("const", value=n, dtype="i32") for n in (self.scan.truncate, 0))
+        return apply("eq", apply("mod", t, k), zero)
+
+    def run(self, body: Body) -> Node:
+        """The backward scan: cotangents of final carries and zeros as initial values."""
+        scan, nc = self.scan, self.body.carries
+        finals = [self.cotangents.get(scan.final(i)) for i in self.carried]
+        inits = [g if g is not None else _zeros(self.body.slots[i].type) for g, i in zip(finals, self.carried, strict=True)]
+        inits += [_zeros(self.body.slots[i].type) for i in self.captured]
+        slices = [] if self.cut is None else [self.cut]
+        slices += self.node.operands[nc : self.first_captured]
+        slices += [project(self.node, scan.entry(i)) for i in range(nc)]
+        slices += [self.cotangents[i] for i in self.seen]
+        op = Scan(scan.label, scan.size, not scan.reverse, 0, body)
+        return make(op, *inits, *slices, *self.node.operands[self.first_captured :])
 
 
-def _cut(g: Node, here: Node | None) -> Node:
-    if here is None:
-        return g
-    return apply("where", here, apply("const", value=0.0, dtype=g.type.dtype), g)
+class _Slots:
+    """The slots of the backward body, in order.
+
+    Carried: cotangents of carries, sums for captured values. Slices: the cut (if truncated), the forward slices, the
+    carries on entry, cotangents of results. Captured: what the forward body captures.
+    """
+
+    def __init__(self, parts: _Parts):
+        self.parts, body = parts, parts.body
+        nc, first = body.carries, parts.first_captured
+        groups: list[list[Type]] = [
+            [body.slots[i].type for i in parts.carried],
+            [body.slots[i].type for i in parts.captured],
+            [] if parts.cut is None else [parts.cut.type.without([parts.scan.label])],
+            [s.type for s in body.slots[nc:first]],
+            [s.type for s in body.slots[:nc]],
+            [parts.stacked[i].type for i in parts.seen],
+            [s.type for s in body.slots[first:]],
+        ]
+        self.all = new_slots([t for group in groups for t in group])
+        taken = iter(self.all)
+        made = [[next(taken) for _ in group] for group in groups]
+        self.d_carry, self.sums, self.cut, self.slices, self.entry, self.d_stacked, self.captures = made
+
+    def body(self, gradients: Gradients) -> Body:
+        """One step backward: the forward step again, and the vjp of it."""
+        parts = self.parts
+        old = parts.body.slots
+        given = dict(zip(old, (*self.entry, *self.slices, *self.captures), strict=True))
+        outputs = rebuild((*parts.body.next, *parts.stacked), lambda n, operands: None, given)
+        after = [outputs[i] for i in parts.carried] + [outputs[parts.body.carries + i] for i in parts.seen]
+        wrt = [given[old[i]] for i in (*parts.carried, *parts.captured, *parts.sliced)]
+        found = gradients(after, [*self.d_carry, *self.d_stacked], wrt)
+        grads = iter(g if g is not None else _zeros(w.type) for g, w in zip(found, wrt, strict=True))
+        before = [self._until_cut(next(grads)) for _ in self.d_carry]
+        sums = [total + next(grads) for total in self.sums]
+        slices = len(self.cut) + len(self.slices) + len(self.entry) + len(self.d_stacked)
+        return Body(len(before) + len(sums), slices, self.all, (*before, *sums), tuple(grads))
+
+    def _until_cut(self, g: Node) -> Node:
+        """The cotangent of a carry, zero where truncation stops it."""
+        if not self.cut:
+            return g
+        return apply("where", self.cut[0], apply("const", value=0.0, dtype=g.type.dtype), g)
 
 
-def _zeros(like: Node) -> Node:
-    zero = apply("const", value=0.0, dtype=like.type.dtype)
-    return apply("expand", zero, axes=like.type.axes) if like.type.axes else zero
+def _zeros(type_: Type) -> Node:
+    zero = apply("const", value=0.0, dtype=type_.dtype)
+    return apply("expand", zero, axes=type_.axes) if type_.axes else zero

@@ -212,10 +212,10 @@ def sigmoid_of_choice(n: Node) -> Node | None:
     for q, e in both_ways(t):
         if not (is_op(q, "div") and q.operands[0] is y.operands[0] and is_op(e, "exp")):
             continue
-        size, x = e.operands[0], c.operands[1]
-        if one_plus_exp(q.operands[1]) is size and is_op(size, "where") and size.operands[0] is c:
-            if _negative_size(size) and is_number(c.operands[0], 0):
-                return y.operands[0] * sigmoid(x)
+        size = e.operands[0]
+        same = one_plus_exp(q.operands[1]) is size and is_op(size, "where") and size.operands[0] is c
+        if same and _negative_size(size) and is_number(c.operands[0], 0):
+            return y.operands[0] * sigmoid(c.operands[1])
     return None
 
 

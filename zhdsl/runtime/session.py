@@ -299,9 +299,8 @@ class Session:
 
     def reset(self) -> None:
         """Forgets stream states: the next batch begins a new stream."""
-        for path, weight in self.spec.model.states.items():
-            if weight.stream:
-                self.arrays.pop(("state", path), None)
+        for key in self._streams:
+            self.arrays.pop(key, None)
 
     def _keep(self, found: Mapping[Key, Array], *roles: str) -> None:
         self.arrays.update({key: array for key, array in found.items() if key[0] in roles})
@@ -316,21 +315,41 @@ class Session:
         """
         if Path(path).suffix != WEIGHTS:
             raise TrainingError(f"{path}: weights are written to files that end in {WEIGHTS}")
-        streams = {("state", p) for p, w in self.spec.model.states.items() if w.stream}
-        arrays = {key: array for key, array in self.arrays.items() if key not in streams}
+        arrays = {key: array for key, array in self.arrays.items() if key not in self._streams}
         checkpoint.write(path, Checkpoint(arrays, self.spec.record(self.dtype, self.seed)))
 
-    def restore(self, found: Checkpoint, place: str) -> None:
+    def weights(self) -> dict[Key, Array]:
+        """What a weights file holds: parameters, states and fitted statistics, without streams and the optimiser."""
+        slots = self.spec.recipe.slots if self.spec.recipe else {}
+        return {key: array for key, array in self.arrays.items() if key[1] not in slots and key not in self._streams}
+
+    def restart(self) -> None:
+        """A new optimiser and counters at 0; parameters and states stay."""
+        slots = state.initial(self.spec.recipe.slots, self.seed, self.dtype) if self.spec.recipe else {}
+        self.arrays.update({("state", path): array for path, array in slots.items()})
+        self.step_count = self.epoch = 0
+        self.reset()
+
+    @property
+    def _streams(self) -> frozenset[Key]:
+        return frozenset(("state", path) for path, w in self.spec.model.states.items() if w.stream)
+
+    def restore(self, found: Checkpoint, place: str, streams: bool = False) -> None:
         """Takes all arrays and counters of a checkpoint, or none.
+
+        Args:
+            found: what was read.
+            place: where from, for errors.
+            streams: whether stream states are taken too, to go on within a pass.
 
         Raises:
             TrainingError: its arrays are not those of this model; lists the first ten differences.
         """
-        streams = {("state", p) for p, w in self.spec.model.states.items() if w.stream}
-        arrays = {key: array for key, array in found.arrays.items() if key not in streams}
+        arrays = {key: array for key, array in found.arrays.items() if key not in self._streams}
         checkpoint.require_same(arrays, self._expected(arrays), place)
-        slots = state.initial(self.spec.recipe.slots, self.seed, self.dtype) if self.spec.recipe else {}
-        self.arrays = {("state", path): array for path, array in slots.items()} | arrays
+        self.arrays = {}
+        self.restart()
+        self.arrays.update(found.arrays if streams else arrays)
         self.step_count, self.epoch = found.record.step, found.record.epoch
 
     def _expected(self, found: Iterable[Key]) -> checkpoint.Expected:

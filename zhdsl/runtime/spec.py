@@ -15,15 +15,16 @@ from typing import Any
 
 from zhdsl.errors import TrainingError
 from zhdsl.lang.ast import Use
-from zhdsl.lang.model import DatasetUse as DatasetUse
-from zhdsl.lang.model import Model, Project
-from zhdsl.lang.model import Recipe as Recipe
+from zhdsl.lang.model import DatasetUse, Model, Project, Recipe
 from zhdsl.lang.parser import parse, read
 from zhdsl.runtime import checkpoint, pipeline
 from zhdsl.runtime.checkpoint import Checkpoint, Record
 from zhdsl.source import Source
 
+__all__ = ["WEIGHTS", "DatasetUse", "Recipe", "Spec", "chosen", "from_texts", "opened", "texts_of"]
+
 WEIGHTS = ".safetensors"
+TEXT = "<text>"  # the name of a text that is not in a file
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,10 @@ class Spec:
 
 
 def opened(
-    source: str | os.PathLike[str], name: str | None = None, overrides: Mapping[str, Any] | None = None
+    source: str | os.PathLike[str],
+    name: str | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    folder: str | os.PathLike[str] | None = None,
 ) -> tuple[Spec, Checkpoint | None]:
     """A spec from wherever it is.
 
@@ -64,6 +68,8 @@ def opened(
         source: path of a `.zh` or `.safetensors` file; a text is known by its line ends or braces.
         name: the model, recipe, function or block that is meant; needed where there are several.
         overrides: values for `const`s; a weights file brings its own.
+        folder: where the user's data files lie; by default beside the `.zh` file, for texts and weights in the working
+            directory.
 
     Raises:
         SpecError: the text is wrong.
@@ -71,22 +77,24 @@ def opened(
     """
     text = os.fspath(source)
     if isinstance(source, str) and ("\n" in text or "{" in text):
-        return from_texts({"<text>": text}, "<text>", name, overrides or {}, Path()), None
+        return from_texts({TEXT: text}, TEXT, name, overrides or {}, Path(folder or "")), None
     if text.endswith(WEIGHTS):
-        return _from_weights(Path(text), name, overrides or {})
-    found = read(text)
-    folder = Path(text).parent
+        return _from_weights(Path(text), name, overrides or {}, Path(folder or ""))
+    found, place = read(text), Path(text).parent
     root = Source(Path(text).name, found.text)
-    return from_texts(texts_of(root, folder), root.name, name, overrides or {}, folder), None
+    texts = texts_of(root, place)
+    project = pipeline.checked(root, place, overrides or {})
+    model, recipe = chosen(project, name)
+    return Spec(model, recipe, texts, root.name, dict(overrides or {}), Path(folder or place), project), None
 
 
-def _from_weights(path: Path, name: str | None, overrides: Mapping[str, Any]) -> tuple[Spec, Checkpoint]:
+def _from_weights(path: Path, name: str | None, overrides: Mapping[str, Any], folder: Path) -> tuple[Spec, Checkpoint]:
     found = checkpoint.read(path)
     record = found.record
     if name not in (None, record.model, record.recipe) or overrides:
         what = f"model {record.model}" if not overrides else f"the values {dict(record.overrides)}"
         raise TrainingError(f"{path}: the weights belong to {what}\nhelp: load them without choosing another")
-    return from_texts(record.texts, record.root, record.recipe or record.model, record.overrides, path.parent), found
+    return from_texts(record.texts, record.root, record.recipe or record.model, record.overrides, folder), found
 
 
 def from_texts(
@@ -95,7 +103,7 @@ def from_texts(
     """The spec of texts that are all at hand: those that others use are checked from a folder of their own."""
     source = Source(root, texts[root])
     if len(texts) == 1:
-        project = pipeline.checked(source, folder if root != "<text>" else None, overrides)
+        project = pipeline.checked(source, None, overrides)
     else:
         with tempfile.TemporaryDirectory(prefix="zh-") as place:
             for used in texts:

@@ -8,6 +8,7 @@ The producer of a dense buffer may write elsewhere if nobody in between needs wh
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -22,21 +23,27 @@ class Uses:
     """Who reads and writes which buffer.
 
     Attributes:
-        writers: how many steps write a buffer.
+        writers, readers: how many steps write a buffer, and how many steps and outputs read it.
         odd: buffers that are read other than as a whole in their own order.
         dense: buffers that a reader needs without gaps: the schedule has looked at their strides for it.
     """
 
-    writers: dict[str, int] = field(default_factory=dict)
+    writers: Counter[str] = field(default_factory=Counter)
+    readers: Counter[str] = field(default_factory=Counter)
     odd: set[str] = field(default_factory=set)
     dense: set[str] = field(default_factory=set)
+
+    def inherit(self, old: str, new: str) -> None:
+        """Who read the old buffer reads the new one, but for the copy between them."""
+        self.readers[new] += self.readers[old] - 1
+        self.dense |= {new} if old in self.dense else set()
 
 
 def forward(tape: Tape, items: list[Item], outputs: Sequence[View]) -> tuple[list[Item], list[View]]:
     """The items with copies taken out where the producer can write to the copy's place, and the outputs' places."""
     uses = Uses()
     for step in steps_of(items):
-        uses.writers[step.output.buffer] = uses.writers.get(step.output.buffer, 0) + 1
+        uses.writers[step.output.buffer] += 1
         _note(tape, uses, step.inputs)
         if not isinstance(step.op, Elementwise):
             uses.dense |= {v.buffer for v in step.inputs}
@@ -55,17 +62,21 @@ def steps_of(items: Iterable[Item]) -> Iterator[Step]:
             yield from steps_of(item.body if isinstance(item, Pending | Loop) else item.steps)
 
 
-def _note(tape: Tape, uses: Uses, views: Iterable[View]) -> None:
+def _note(tape: Tape, uses: Uses, views: Sequence[View]) -> None:
+    uses.readers.update({v.buffer for v in views})
     uses.odd |= {v.buffer for v in views if v != tape.buffers[v.buffer].whole}
 
 
 def _forward_list(tape: Tape, items: list[Item], uses: Uses, moved: dict[View, View]) -> list[Item]:
     result: list[Item] = []
     made: dict[str, int] = {}  # buffer -> place in the result of the item that makes all of it
-    for item in items:
+    last = {s.output.buffer: i for i, item in enumerate(items) for s in steps_of([item])}
+    for i, item in enumerate(items):
         if isinstance(item, Pending):
             item = replace(item, body=_forward_list(tape, item.body, uses, moved))
         at = _producer(tape, item, result, uses, made)
+        if at is not None and isinstance(item, Step) and last[item.output.buffer] > i:
+            at = _not_overwritten(tape, uses, item, at)
         if at is None:
             made |= {v.buffer: len(result) for v in _made(item)}
             result.append(item)
@@ -75,6 +86,7 @@ def _forward_list(tape: Tape, items: list[Item], uses: Uses, moved: dict[View, V
         result[at] = _redirected(result[at], item.output)
         moved |= {old: item.output for old, new in moved.items() if new == source} | {source: item.output}
         made[item.output.buffer] = at
+        uses.inherit(source.buffer, item.output.buffer)
     return result
 
 
@@ -102,6 +114,12 @@ def _producer(tape: Tape, item: Item, before: list[Item], uses: Uses, made: dict
     if last.output != source or not (alike or (source.buffer not in uses.dense and _can_write(last.op, source, target))):
         return None
     return at if _free(tape, before, at, target) else None
+
+
+def _not_overwritten(tape: Tape, uses: Uses, copy: Step, at: int) -> int | None:
+    """`at`, unless the place is written again (as a carry is) while others still need what is copied there."""
+    alone = uses.readers[copy.inputs[0].buffer] == 1
+    return at if alone or copy.output.buffer in tape.parts else None
 
 
 def _can_write(op: Op, source: View, target: View) -> bool:

@@ -1,8 +1,8 @@
-"""Loss and metrics over a whole pass, exact: partial sums and maxima of batches are combined, the rest is computed once."""
+"""Loss and metrics over a whole pass, exact: partial sums and maxima of batches are combined, the rest comes once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -94,14 +94,3 @@ def _combined(how: str, total: Array | None, value: Array) -> Array:
 
 def _plain(value: Array) -> Any:
     return float(value) if value.ndim == 0 else value.tolist()
-
-
-def finite(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values as JSON can hold them: what is not finite becomes `None`."""
-    return {name: _or_none(value) for name, value in values.items()}
-
-
-def _or_none(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_or_none(v) for v in value]
-    return value if np.isfinite(value) else None

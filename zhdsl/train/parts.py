@@ -82,14 +82,19 @@ def parts_of(recipe: Recipe, folder: Path, seed: int, dtype: str, given: Mapping
     Raises:
         TrainingError: there is no such data set, or it is not what the recipe declares.
     """
-    whole = _given(recipe, given) if given is not None else load(recipe.data, folder)
-    fitting = _conformed(recipe.data, whole, dtype)
-    _check_sizes(recipe, fitting)
-    found = _cut(recipe, fitting, seed)
+    found = _cut(recipe, whole(recipe, folder, dtype, given), seed)
     if isinstance(recipe.valid, DatasetUse):
         found["valid"] = _conformed(recipe.valid, load(recipe.valid, folder), dtype)
     prints = [data.fingerprint(part) for _, part in sorted(found.items())]
     return Parts(found["train"], found.get("valid"), found.get("test"), "+".join(prints), _notes(found))
+
+
+def whole(recipe: Recipe, folder: Path, dtype: str, given: Mapping[str, Any] | None = None) -> Arrays:
+    """All the data of a recipe, checked against what it declares, in the dtypes of the program. See `parts_of`."""
+    found = _given(recipe, given) if given is not None else load(recipe.data, folder)
+    fitting = _conformed(recipe.data, found, dtype)
+    _check_sizes(recipe, fitting)
+    return fitting
 
 
 def load(use: DatasetUse, folder: Path) -> Arrays:

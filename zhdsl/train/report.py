@@ -1,4 +1,4 @@
-"""Progress of a run, for people: a bar on a terminal, lines elsewhere, or nothing. Numbers for machines are in the folder.
+"""Progress of a run, for people: a bar on a terminal, lines elsewhere, or nothing. Machines read the run's folder.
 
 A reporter is told what happens and decides what to show; one that raises ends the run.
 """

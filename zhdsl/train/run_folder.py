@@ -121,8 +121,8 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
 class Lines:
     """A file of JSON objects, one a line, that can be cut back to where a checkpoint was."""
 
-    def __init__(self, path: Path, keep: int = 0):
-        """Opens the file and cuts it to its first `keep` bytes.
+    def __init__(self, path: Path, keep: int | None = 0):
+        """Opens the file and cuts it to its first `keep` bytes (`None`: keeps all).
 
         Raises:
             TrainingError: it has fewer.
@@ -132,6 +132,7 @@ class Lines:
         try:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
             there = os.fstat(self._file).st_size
+            keep = there if keep is None else keep
             if there < keep:
                 os.close(self._file)
                 raise TrainingError(f"{path} has {there} bytes, the checkpoint knows of {keep}: it was changed by hand")
@@ -162,3 +163,12 @@ class Lines:
 
     def _failure(self, error: OSError) -> BackendError:
         return BackendError(f"cannot write {self.path}: {error.strerror or error}")
+
+
+def lines_of(path: Path) -> list[dict[str, Any]]:
+    """The records of a file of lines; a last line that is not whole is left out."""
+    whole = path.read_text(encoding="utf-8").split("\n")[:-1]
+    try:
+        return [dict(json.loads(line)) for line in whole]
+    except ValueError as error:
+        raise TrainingError(f"{path}: this is no list of records: {error}") from None

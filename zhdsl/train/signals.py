@@ -26,7 +26,7 @@ class Interrupts:
         signal.signal(signal.SIGINT, signal.default_int_handler if interactive else signal.SIG_DFL)
 
     def end(self) -> NoReturn:
-        """Ends the run the way the signal would have: Ctrl-C raises `KeyboardInterrupt`, others exit with 128 + number."""
+        """Ends the run as the signal would have: Ctrl-C raises `KeyboardInterrupt`, others exit with 128 + number."""
         if self.received == signal.SIGINT:
             raise KeyboardInterrupt
         raise SystemExit(128 + (self.received or 0))

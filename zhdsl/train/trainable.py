@@ -13,10 +13,11 @@ from zhdsl.runtime.arguments import arrays_of, taken, unknown
 from zhdsl.runtime.session import Session
 from zhdsl.runtime.spec import opened
 from zhdsl.train.measure import Measure
-from zhdsl.train.parts import parts_of
+from zhdsl.train.limits import Options, batch_size
+from zhdsl.train.parts import parts_of, whole
 from zhdsl.train.report import Reporter
 from zhdsl.train.result import Result
-from zhdsl.train.trainer import batch_size, fit
+from zhdsl.train.trainer import fit
 
 CHUNK = 256  # samples that are predicted at a time
 
@@ -29,30 +30,39 @@ class Trainable(Session):
         folder: str | os.PathLike[str] | None = None,
         *,
         resume: bool = False,
-        epochs: int | None = None,
-        steps: int | None = None,
         data: Mapping[str, Any] | None = None,
         reporters: Sequence[Reporter] | None = None,
-        **more: Any,
+        **options: Any,
     ) -> Result:
-        """Trains by the recipe; afterwards the model has the best weights. See `zhdsl.train.trainer.fit`."""
+        """Trains by the recipe; afterwards the model has the best weights.
+
+        Args:
+            folder: where the run is written, so that it can go on; `None` writes nothing.
+            resume: go on with the run in `folder`.
+            data: arrays by field, instead of the recipe's data set.
+            reporters: who is told of progress; `None` shows it on standard output, `[]` nowhere.
+            options: `epochs` or `steps` instead of the recipe's, and the others of `zhdsl.train.limits.Options`.
+        """
         place = Path(folder) if folder is not None else None
-        return fit(self, place, resume, epochs, steps, data, reporters, **more)
+        return fit(self, place, resume, Options(**options), data, reporters)
 
     def evaluate(self, part: str = "test", *, data: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Loss and metrics, exact over a pass.
 
         Args:
-            part: test, valid, train, or `all` of the recipe's data; where there is no such part, the nearest to it that
-                was not trained on.
+            part: `test`, `valid`, `train` or `all` of the recipe's data. Without a test part `test` is the validation
+                part, and without one of those the training part.
             data: arrays by field, measured as a whole instead.
         """
-        parts = parts_of(self.recipe, self.spec.folder, self.seed, self.dtype, data)
-        found = {"test": parts.final[1], "valid": parts.watched[1], "train": parts.train, "all": parts.train}
-        if part not in found:
-            raise unknown("part", part, found)
-        chosen = [found[part]] if data is None and part != "all" else list(parts.named.values())
-        return Measure(self).over(_joined(chosen), batch_size(self.recipe.batch, parts))
+        if data is not None or part == "all":
+            chosen = whole(self.recipe, self.spec.folder, self.dtype, data)
+        else:
+            parts = parts_of(self.recipe, self.spec.folder, self.seed, self.dtype)
+            found = {"test": parts.final[1], "valid": parts.watched[1], "train": parts.train}
+            if part not in found:
+                raise unknown("part", part, [*found, "all"])
+            chosen = found[part]
+        return Measure(self).over(chosen, batch_size(self.recipe, chosen))
 
     def predict(self, *args: Any, **named: Any) -> Any:
         """The model's results on raw inputs: the recipe's `prepare` is applied first, and many samples go in pieces.
@@ -66,30 +76,20 @@ class Trainable(Session):
         arrays, sizes = arrays_of(ports, given, self.dtype)
         axis = self.spec.recipe.batch_axis if self.spec.recipe else ""
         count = sizes.get(axis, 0)
-        whole = all(p.order[:1] == (axis,) for p in (*ports, *graph.results("result")))
-        pieces = range(0, count, CHUNK) if whole and count > CHUNK else [0]
-        found = []
-        for start in pieces:
-            cut = {
-                p.name: arrays["data", p.name][start : start + CHUNK] if len(pieces) > 1 else arrays["data", p.name]
-                for p in ports
-            }
-            outputs, _ = self._run("predict", graph, (), cut)
-            found.append({name: array for (role, name), array in outputs.items() if role == "result"})
-        joined = {
-            name: np.concatenate([f[name] for f in found]) if len(found) > 1 else found[0][name] for name in found[0]
-        }
-        return next(iter(joined.values())) if len(joined) == 1 else joined
+        if count <= CHUNK or any(p.order[:1] != (axis,) for p in (*ports, *graph.results("result"))):
+            return self._predicted(graph, given)
+        pieces = [
+            self._predicted(graph, {name: array[start : start + CHUNK] for (_, name), array in arrays.items()})
+            for start in range(0, count, CHUNK)
+        ]
+        if isinstance(pieces[0], dict):
+            return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
+        return np.concatenate(pieces)
 
-
-def _joined(parts: Sequence[Any]) -> Any:
-    """Parts of one data set as one again."""
-    if len(parts) == 1:
-        return parts[0]
-    fields = {name: np.concatenate([p.fields[name] for p in parts]) for name in parts[0].fields}
-    from dataclasses import replace
-
-    return replace(parts[0], fields=fields, splits=None)
+    def _predicted(self, graph: Any, given: Mapping[str, Any]) -> Any:
+        outputs, _ = self._run("predict", graph, (), given)
+        results = {name: array for (role, name), array in outputs.items() if role == "result"}
+        return next(iter(results.values())) if len(results) == 1 else results
 
 
 def load(
@@ -99,9 +99,10 @@ def load(
     device: str = "auto",
     dtype: str | None = None,
     seed: int | None = None,
+    folder: str | os.PathLike[str] | None = None,
 ) -> Trainable:
     """See `zhdsl.load`."""
-    spec, found = opened(source, model, set)
+    spec, found = opened(source, model, set, folder)
     if found is None:
         return Trainable(spec, device, dtype, seed)
     made = Trainable(spec, device, dtype or found.record.dtype, found.record.seed if seed is None else seed)

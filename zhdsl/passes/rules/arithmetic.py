@@ -11,6 +11,8 @@ from typing import NamedTuple
 from zhdsl.ir.node import Node, apply
 from zhdsl.passes.patterns import both_ways, combined, invariant, is_number, is_op, negated, number
 from zhdsl.passes.rewriting import Rules
+from zhdsl.passes.rules.scaled import Scaled
+from zhdsl.passes.rules.sigmoid import logit
 
 
 # ---------------------------------------------------------------- neutral elements
@@ -138,36 +140,6 @@ def add_constants(n: Node) -> Node | None:
 
 
 # ---------------------------------------------------------------- constants that multiply
-class Scaled(NamedTuple):
-    """v * c (`form` "times"), v / c ("over") or c / v ("under"); `first`: the constant stands first in a product."""
-
-    v: Node
-    c: Node
-    form: str
-    first: bool = False
-
-    @staticmethod
-    def of(n: Node) -> Scaled | None:
-        if not is_op(n, "mul", "div") or not n.type.is_float:
-            return None
-        a, b = n.operands
-        if invariant(a) == invariant(b):
-            return None
-        if is_op(n, "mul"):
-            return Scaled(a, b, "times") if invariant(b) else Scaled(b, a, "times", True)
-        return Scaled(a, b, "over") if invariant(b) else Scaled(b, a, "under")
-
-    def at(self, c: Node) -> Node:
-        """The same with another constant."""
-        if self.form == "times":
-            return c * self.v if self.first else self.v * c
-        return self.v / c if self.form == "over" else c / self.v
-
-    def around(self, v: Node) -> Node:
-        """The same of another value."""
-        return self._replace(v=v).at(self.c)
-
-
 # How two of them compose: outer form, inner form -> form of the result, op on the constants (outer, inner or swapped).
 COMPOSED = {
     ("times", "times"): ("times", "mul", False),
@@ -185,7 +157,7 @@ COMPOSED = {
 def scale_constants(n: Node) -> Node | None:
     """(v * c) * d = v * (c * d); (v / c) * d = v * (d / c); d / (v * c) = (d / c) / v; and so on"""
     outer = Scaled.of(n)
-    inner = Scaled.of(outer.v) if outer else None
+    inner = Scaled.of(outer.v) if outer and logit(outer.v) is None else None  # a sigmoid stays one
     if not outer or not inner:
         return None
     form, op, swapped = COMPOSED[outer.form, inner.form]

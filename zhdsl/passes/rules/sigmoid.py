@@ -8,7 +8,7 @@ from __future__ import annotations
 from zhdsl.ir.node import Node, apply
 from zhdsl.passes.patterns import both_ways, combined, constant, is_number, is_op, number
 from zhdsl.passes.rewriting import Rules
-from zhdsl.passes.rules.arithmetic import Scaled
+from zhdsl.passes.rules.scaled import Scaled
 
 
 def logit(p: Node) -> Node | None:
