@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -57,7 +57,7 @@ def corpus() -> tuple[str, ...]:
     return (*sorted(specs, key=len), *items)
 
 
-@cache
+@lru_cache(1000)
 def parts(text: str) -> tuple[Part, ...]:
     """All constructs of a text; none if it does not parse."""
     try:
@@ -90,7 +90,15 @@ def _kind(node: ast.Syntax) -> str:
 
 # ---------------------------------------------------------------- changes
 def changed(random: Random, text: str) -> str:
-    """The text with one change."""
+    """The text with one change, mostly one that the grammar allows."""
+    for _ in range(5):
+        new = _changed(random, text)
+        if parts(new) or random.random() < 0.05:
+            return new
+    return text
+
+
+def _changed(random: Random, text: str) -> str:
     found = parts(text)
     if not found or random.random() < 0.15:
         return _tokens_changed(random, text)

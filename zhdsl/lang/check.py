@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from zhdsl.lang.model import Claim, Model, Project, Recipe
 from zhdsl.lang.names import check_names
 from zhdsl.lang.nearest import nearest
 from zhdsl.lang.parser import parse
-from zhdsl.lang.problem import Poisoned, Problem
+from zhdsl.lang.problem import Enough, Poisoned, Problem
 from zhdsl.lang.recipes import build_recipe
 from zhdsl.lang.values import Template
 from zhdsl.ops import loop
@@ -62,7 +62,7 @@ def entry(project: Project, name: str) -> Model:
             close = nearest(name, [*project.models, *file.items])
             message = f"{file.source.name} has no model {name}"
             raise SpecError(Problem("Z0713", message, None, help=f"did you mean `{close}`?" if close else "").diagnostic)
-        with diagnostics.collecting():
+        with suppress(Enough), diagnostics.collecting():
             return build_model(found, diagnostics)
     raise SpecError(diagnostics.sorted())
 

@@ -16,9 +16,9 @@ from zhdsl.errors import Diagnostic
 from zhdsl.ir.node import Builder, Node, Origin, Origins, apply
 from zhdsl.ir.sizes import Size
 from zhdsl.ir.types import Type
-from zhdsl.lang import ast
+from zhdsl.lang import ast, limits
 from zhdsl.lang.model import Guard, Weight
-from zhdsl.lang.problem import Poisoned, Problem
+from zhdsl.lang.problem import Enough, Poisoned, Problem, telling
 from zhdsl.lang.scope import Scope
 from zhdsl.lang.values import POISON, Tensor
 from zhdsl.source import Span
@@ -26,17 +26,29 @@ from zhdsl.source import Span
 MAX_CALLS = 100  # definitions inside definitions
 MAX_NODES = 200_000
 MAX_INSTANCES = 20_000
+MAX_WORK = 1_000_000  # expressions and statements elaborated in one run; about 25 µs each
 
 
 @dataclass(eq=False)
 class Diagnostics:
-    """What has been found wrong so far; one message per place and code."""
+    """What one run has found wrong so far, one message per place and code; and how much work it has done."""
 
     found: dict[tuple[str, Any], Diagnostic] = field(default_factory=dict)
+    work: int = 0
 
     def add(self, problem: Problem) -> None:
+        """Note a problem. Raises `Enough` when there are as many as one run shows."""
         d = problem.diagnostic
         self.found.setdefault((d.code, d.span.key if d.span else None), d)
+        if len(self.found) >= limits.ERRORS:
+            raise Enough
+
+    def overworked(self, span: Span) -> Enough:
+        """What to raise when the work is more than the limit."""
+        message = f"checking takes more than {MAX_WORK:,} steps"
+        help_ = "fewer repetitions, or fewer blocks in blocks: what is repeated at run time is a `scan`"
+        self.found.setdefault(("Z0907", None), Problem("Z0907", message, span, help=help_).diagnostic)
+        return Enough()
 
     @contextmanager
     def collecting(self, on_problem: Callable[[], None] = lambda: None) -> Iterator[None]:
@@ -93,13 +105,19 @@ class Elaborator:
 
     def places(self, span: Span) -> Origins:
         """The origins of what an expression makes."""
-        user = self.spans[-1] if self.spans and span.source.name.startswith("std/") else None
+        user = self.spans[-1] if self.spans and is_library(span) else None
         key = (id(span), id(user))
         found = self._places.get(key)
         if found is None:
             origins = frozenset({Origin(span)} if user is None else {Origin(span), Origin(user)})
             found = self._places[key] = (origins, span, user)  # the spans are kept: their ids stay theirs
         return found[0]
+
+    def spend(self, span: Span, steps: int = 1) -> None:
+        """Counts work. Raises `Enough` where it is more than the limit: a short text can ask for very much."""
+        self.diagnostics.work += steps
+        if self.diagnostics.work > MAX_WORK:
+            raise self.diagnostics.overworked(self.spans[-1] if self.spans and is_library(span) else span)
 
     @contextmanager
     def calling(self, span: Span, name: str) -> Iterator[None]:
@@ -109,11 +127,12 @@ class Elaborator:
         if len(self.builder.origins) > MAX_NODES:
             raise Problem("Z0615", f"the model has more than {MAX_NODES:,} operations", span)
         self.depth += 1
-        mine = not span.source.name.startswith("std/")
+        mine = not is_library(span)
         if mine:
             self.spans.append(span)
         try:
-            yield
+            with telling(span):
+                yield
         except Problem as problem:
             raise problem.called_from(span, name) from None
         finally:
@@ -145,6 +164,11 @@ class Elaborator:
             if len(self.sites) > MAX_INSTANCES:
                 raise Problem("Z0615", f"the model has more than {MAX_INSTANCES:,} instances of blocks", site)
         return joined(around, self.sites[key])
+
+
+def is_library(span: Span) -> bool:
+    """Whether a place is in the text of the library."""
+    return span.source.name.startswith("std/")
 
 
 def joined(path: str, name: str) -> str:

@@ -8,10 +8,12 @@ from typing import Any
 
 from zhdsl.ir.node import apply
 from zhdsl.ir.sizes import Size, Undecided
+from zhdsl.ir.types import TypeProblem
 from zhdsl.lang import ast, tensors
+from zhdsl.lang.bounds import bounded
 from zhdsl.lang.elaborator import Elaborator
 from zhdsl.lang.nearest import nearest
-from zhdsl.lang.problem import Poisoned, Problem
+from zhdsl.lang.problem import Poisoned, Problem, refused
 from zhdsl.lang.scope import Scope
 from zhdsl.lang.values import (
     POISON,
@@ -36,15 +38,19 @@ def evaluate(e: Elaborator, s: Scope, x: ast.Expr) -> Value:
     """The value of an expression. Raises `Problem` or `Poisoned`."""
     b = e.builder
     before = b.here
-    if type(x) not in LEAVES:
+    leaf = type(x) in LEAVES
+    if not leaf:
+        e.spend(x.span)
         b.here = e.places(x.span)
     try:
         value = TABLE[type(x)](e, s, x)
+    except (TypeProblem, Undecided) as why:
+        raise refused(why, x.span) from None
     finally:
         b.here = before
     if value is POISON:
         raise Poisoned
-    return value
+    return value if leaf else bounded(value, x.span)
 
 
 LEAVES = (ast.Name, ast.Number, ast.String, ast.Constant)  # they make no nodes

@@ -6,10 +6,13 @@ second message, so that all errors of one run are independent.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from zhdsl.errors import Diagnostic
+from zhdsl.ir.sizes import Undecided
+from zhdsl.ir.types import TypeProblem
 from zhdsl.source import Span
 
 Note = tuple[Span | None, str]
@@ -36,6 +39,26 @@ class Problem(Exception):
 
 class Poisoned(Exception):
     """A value that could not be made was used; it has been reported already."""
+
+
+class Enough(Exception):
+    """The run ends here: it has as many diagnostics as are shown, or has worked as long as it may."""
+
+
+@contextmanager
+def telling(span: Span) -> Iterator[None]:
+    """What the graph or the sizes refuse, told as the user's problem at this place."""
+    try:
+        yield
+    except (TypeProblem, Undecided) as why:
+        raise refused(why, span) from None
+
+
+def refused(why: TypeProblem | Undecided, span: Span) -> Problem:
+    """The problem of an operation that cannot take its operands, or of a question about sizes without an answer."""
+    if isinstance(why, Undecided):
+        return Problem("Z0325", f"cannot be decided before the sizes are known: {why}", span)
+    return Problem("Z0329", f"this operation cannot be made: {why}", span)
 
 
 def listing(names: Iterable[object], conjunction: str = "and") -> str:

@@ -235,10 +235,10 @@ class Session:
         graphs: dict[str, Graph] = self.__dict__.setdefault("_graphs", {})
         return graphs[name] if name in graphs else graphs.setdefault(name, make())
 
-    def executable(self, name: str, graph: Graph) -> pipeline.Executable:
-        """The compiled graph, compiled once for each name."""
+    def executable(self, name: str, graph: Graph, dtype: str | None = None) -> pipeline.Executable:
+        """The compiled graph, compiled once for each name; in another dtype than the session's if one is given."""
         if name not in self._compiled:
-            self._compiled[name] = pipeline.compile_graph(graph, self.device, self.dtype)
+            self._compiled[name] = pipeline.compile_graph(graph, self.device, dtype or self.dtype)
         return self._compiled[name]
 
     def _run(

@@ -159,10 +159,13 @@ def _matrix_order(sides: Sides, view: View, order: Labels) -> Labels:
 
 
 def _tile(sides: Sides, order: Labels, large: frozenset[str]) -> Tile | None:
-    """Pieces of the operands to copy, along the label that jumps farthest in the first of them."""
+    """Pieces of the operands to copy, along the label that jumps farthest in the first of them.
+
+    Of the summed labels only the outermost will do: pieces of another would be no single run.
+    """
     view = sides.big if "big" in large else sides.small
-    for label in by_stride(view)[:1]:
-        if label in order or label in sides.summed:
+    for label in by_stride(view):
+        if label in order or label == sides.summed[0]:
             return Tile(label, piece(view, label, PIECE))
     return None
 

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from zhdsl.ir.node import Node
@@ -14,7 +14,7 @@ from zhdsl.ir.sizes import Size, SizeLike, extreme
 from zhdsl.ops.window import Fold, Window
 from zhdsl.schedule.program import Kernel, Step, Tile
 from zhdsl.schedule.tape import Tape
-from zhdsl.schedule.views import ZERO, View, dense, narrow, product, window
+from zhdsl.schedule.views import ZERO, View, narrow, product, window
 
 PIECE = 1 << 17  # elements of scratch that a piece of a product may take: half a second-level cache in f32
 
@@ -112,24 +112,25 @@ def joined(tape: Tape, operand: Node, step: Step, depth: int) -> Kernel | None:
     steps = last.steps if isinstance(last, Kernel) else (last,) if isinstance(last, Step) else ()
     if not steps or steps[-1].output != whole or steps[-1].op.name not in ("contract", "fold"):
         return None
-    tile = last.tile if isinstance(last, Kernel) else new_tile(step, tape)
-    if tile is None or tile.label not in step.output.sizes or not _independent(step, tile.label):
+    folds = (*(s for s in steps if isinstance(s.op, Fold)), step)
+    tile = last.tile if isinstance(last, Kernel) else _tile(folds)
+    if tile is None or not _independent(folds, tile.label):
         return None
     local = tape.make_local(whole.buffer, [(n, tile.size if n == tile.label else s) for n, s in whole.axes])
     steps = (*steps[:-1], replace(steps[-1], output=local))
     return Kernel("", "contract", (*steps, replace(step, inputs=(local,))), tile)
 
 
-def _independent(step: Step, label: str) -> bool:
-    assert isinstance(step.op, Fold)
-    return label not in (step.op.label, step.op.tap)
+def _independent(folds: Sequence[Step], label: str) -> bool:
+    """Whether every fold leaves this label as it is."""
+    return all(label in s.output.sizes and label not in (s.op.label, s.op.tap) for s in folds if isinstance(s.op, Fold))
 
 
-def new_tile(step: Step, tape: Tape) -> Tile | None:
-    """Pieces along the outermost label that the fold leaves alone."""
-    view = step.inputs[0]
+def _tile(folds: Sequence[Step]) -> Tile | None:
+    """Pieces along the outermost label that the folds leave alone."""
+    view = folds[-1].inputs[0]
     for label in view.labels:
-        if label in step.output.sizes and _independent(step, label):
+        if _independent(folds, label):
             return Tile(label, piece(view, label, PIECE))
     return None
 
@@ -140,7 +141,3 @@ def piece(view: View, label: str, elements: int) -> Size:
     most = extreme("max", (1, Size.of(elements) // extreme("max", (1, rest))))
     return extreme("min", (view.sizes[label], most))
 
-
-def piece_of(view: View, tile: Tile, name: str) -> View:
-    """A dense buffer that holds one piece of a view, in the view's order."""
-    return dense(name, [(n, tile.size if n == tile.label else s) for n, s in view.axes])

@@ -48,7 +48,7 @@ class Limits:
     Attributes:
         size: samples of a batch, or "all"; batches: of an epoch.
         drop_last: whether a last batch that is not full is left out: streams need full ones.
-        epochs, steps: of the run, whichever comes first.
+        epochs, steps: of the run, whichever comes first; counted: which of them was asked for.
         every: epochs from one measurement to the next.
     """
 
@@ -57,6 +57,7 @@ class Limits:
     drop_last: bool
     epochs: int
     steps: int
+    counted: str
     every: int
 
 
@@ -70,7 +71,9 @@ def limits_of(recipe: Recipe, parts: Parts, options: Options) -> Limits:
     batches = data.batch_count(parts.train.size, size, drop_last)
     total = epochs if epochs is not None else math.ceil((steps or 0) / batches)
     every = options.every or (1 if recipe.stop else max(1, math.ceil(total / MEASURED)))
-    return Limits(size, batches, drop_last, total, total * batches if steps is None else steps, every)
+    if steps is None:
+        return Limits(size, batches, drop_last, total, total * batches, "epochs", every)
+    return Limits(size, batches, drop_last, total, steps, "steps", every)
 
 
 def batch_size(recipe: Recipe, part: data.Arrays) -> Any:

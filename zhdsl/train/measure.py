@@ -18,6 +18,7 @@ from zhdsl.runtime.whole_pass import PassSplit, bound, split_pass
 Array: TypeAlias = npt.NDArray[Any]
 Key: TypeAlias = tuple[str, str]
 Size: TypeAlias = Any  # samples of a batch, or "all"
+FINISH = "float64"  # a fraction of samples is then the number that one would write: 19 of 20 are 0.95
 COMBINE = {"sum": np.add, "max": np.maximum}
 
 
@@ -39,12 +40,11 @@ class Measure:
         """
         totals, count = self._totals(part, size)
         finish = bound(self.split.finish, self._sizes(part, count))
-        executable = self.session.executable(f"{finish.name} of {count}", finish)
-        given = {
-            ("data", p.name): np.asarray(totals[p.name], array_dtype(p.node.type, self.session.dtype))
-            for p in finish.of_role("data")
-        }
-        found = executable.run(given | self.session.counters(finish, {}) | self.session.held(finish, {}))
+        executable = self.session.executable(f"{finish.name} of {count}", finish, FINISH)
+        given = {("data", name): total for name, total in totals.items()}
+        given |= self.session.counters(finish, {}) | self.session.held(finish, {})
+        wanted = {(p.role, p.name): array_dtype(p.node.type, FINISH) for p in finish.inputs}
+        found = executable.run({key: np.asarray(given[key], dtype) for key, dtype in wanted.items()})
         return {name: _plain(value) for (_, name), value in found.items()}
 
     def _sizes(self, part: Arrays, count: int) -> dict[str, int]:

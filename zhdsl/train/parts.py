@@ -37,7 +37,7 @@ class Parts:
         train: what is learnt from.
         valid: what decides which weights are best; `None`: that is decided on `train`.
         test: what nothing is decided on; `None` where there is none.
-        fingerprint: SHA-256 of all of them.
+        fingerprint: SHA-256 of the data, before they were cut.
         notes: what a user should know, one line each.
     """
 
@@ -82,11 +82,12 @@ def parts_of(recipe: Recipe, folder: Path, seed: int, dtype: str, given: Mapping
     Raises:
         TrainingError: there is no such data set, or it is not what the recipe declares.
     """
-    found = _cut(recipe, whole(recipe, folder, dtype, given), seed)
+    arrays = whole(recipe, folder, dtype, given)
+    found, mark = _cut(recipe, arrays, seed), data.fingerprint(arrays)
     if isinstance(recipe.valid, DatasetUse):
         found["valid"] = _conformed(recipe.valid, load(recipe.valid, folder), dtype)
-    prints = [data.fingerprint(part) for _, part in sorted(found.items())]
-    return Parts(found["train"], found.get("valid"), found.get("test"), "+".join(prints), _notes(found))
+        mark += "+" + data.fingerprint(found["valid"])
+    return Parts(found["train"], found.get("valid"), found.get("test"), mark, _notes(found))
 
 
 def whole(recipe: Recipe, folder: Path, dtype: str, given: Mapping[str, Any] | None = None) -> Arrays:

@@ -12,8 +12,8 @@ import numpy as np
 from zhdsl.runtime.arguments import arrays_of, taken, unknown
 from zhdsl.runtime.session import Session
 from zhdsl.runtime.spec import opened
-from zhdsl.train.measure import Measure
 from zhdsl.train.limits import Options, batch_size
+from zhdsl.train.measure import Measure
 from zhdsl.train.parts import parts_of, whole
 from zhdsl.train.report import Reporter
 from zhdsl.train.result import Result

@@ -159,9 +159,8 @@ class Trainer:
         """Why the run is over."""
         if self.at.waited >= self.patience:
             return "early_stop"
-        if self.at.epoch >= self.limits.epochs:
-            return "epochs"
-        return "steps" if self.at.step >= self.limits.steps else None
+        done = self.at.epoch >= self.limits.epochs or self.at.step >= self.limits.steps
+        return self.limits.counted if done else None
 
     def _epoch(self) -> None:
         """The rest of an epoch, or as much of it as is allowed."""
@@ -173,7 +172,7 @@ class Trainer:
         seed, drop = self.session.seed, limits.drop_last
         for indices, fields in data.batches(self.parts.train, limits.size, seed, at.epoch, at.batch, drop_last=drop):
             self._step(indices, fields)
-            if at.step >= limits.steps:
+            if at.step >= limits.steps or at.batch >= limits.batches:
                 break
             if self.heard.received is not None:
                 return
