@@ -1,4 +1,4 @@
-"""Runs in processes of their own are killed, interrupted, crowded and starved of disk; none of it changes the result."""
+"""Runs in processes of their own are killed, interrupted, crowded and starved of disk; the result stays the same."""
 
 from __future__ import annotations
 
@@ -150,12 +150,14 @@ def test_folders_are_numbered_and_never_shared(tmp_path: Path) -> None:
 
 @pytest.fixture
 def tiny_disk(tmp_path: Path) -> Path:
-    """A disk of 40 kB."""
+    """A disk of 28 kB."""
     if os.geteuid() != 0 or not shutil.which("mount"):
         pytest.skip("a tiny disk needs root")
     place = tmp_path / "disk"
     place.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40k", "tmpfs", str(place)], capture_output=True)
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=28k", "tmpfs", str(place)], check=False, capture_output=True
+    )
     if done.returncode:
         pytest.skip("tmpfs cannot be mounted here")
     return place
@@ -165,7 +167,7 @@ def test_a_full_disk_keeps_the_last_checkpoint_and_says_so(tiny_disk: Path, unbr
     try:
         folder = tiny_disk / "r"
         process = subprocess.run(
-            command(folder, "--epochs", str(EPOCHS)), cwd=ROOT, text=True, capture_output=True, timeout=60
+            command(folder, "--epochs", str(EPOCHS)), cwd=ROOT, text=True, check=False, capture_output=True, timeout=60
         )
         assert process.returncode != 0
         assert "No space left on device" in process.stdout + process.stderr

@@ -94,7 +94,9 @@ class _Parts:
         """The backward scan: cotangents of final carries and zeros as initial values."""
         scan, nc = self.scan, self.body.carries
         finals = [self.cotangents.get(scan.final(i)) for i in self.carried]
-        inits = [g if g is not None else _zeros(self.body.slots[i].type) for g, i in zip(finals, self.carried, strict=True)]
+        inits = [
+            g if g is not None else _zeros(self.body.slots[i].type) for g, i in zip(finals, self.carried, strict=True)
+        ]
         inits += [_zeros(self.body.slots[i].type) for i in self.captured]
         slices = [] if self.cut is None else [self.cut]
         slices += self.node.operands[nc : self.first_captured]

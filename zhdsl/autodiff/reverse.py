@@ -16,9 +16,7 @@ from zhdsl.ir.types import Type
 from zhdsl.ops.loop import Project, Scan
 
 
-def gradients(
-    outputs: Sequence[Node], seeds: Sequence[Node | None], wrt: Sequence[Node]
-) -> tuple[Node | None, ...]:
+def gradients(outputs: Sequence[Node], seeds: Sequence[Node | None], wrt: Sequence[Node]) -> tuple[Node | None, ...]:
     """Gradients of sum(outputs · seeds) with respect to the nodes `wrt`.
 
     Args:

@@ -33,15 +33,24 @@ def with_adjoint(e: Elaborator, inner: Scope, d: ast.Definition, body: Callable[
     given = [(p.name, before.vars[p.name]) for p in d.params]
     floats = [(n, t) for n, t in given if isinstance(t, Tensor) and t.type.is_float]
     if len(d.adjoint.params) != len(tensors):
-        raise Problem("Z0413", f"{d.name} has {len(tensors)} results, its `grad` takes {len(d.adjoint.params)}",
-                      d.adjoint.span, help="one cotangent per result, in order")
+        raise Problem(
+            "Z0413",
+            f"{d.name} has {len(tensors)} results, its `grad` takes {len(d.adjoint.params)}",
+            d.adjoint.span,
+            help="one cotangent per result, in order",
+        )
     out = [_overridden(e, before, d, given, floats, tensors, k) for k in range(len(tensors))]
     return out[0] if len(out) == 1 else Many(tuple(out), tuple(r.name for r in d.results))
 
 
 def _overridden(
-    e: Elaborator, before: Scope, d: ast.Definition, given: list[tuple[str, Tensor]],
-    floats: list[tuple[str, Tensor]], results: list[Tensor], k: int,
+    e: Elaborator,
+    before: Scope,
+    d: ast.Definition,
+    given: list[tuple[str, Tensor]],
+    floats: list[tuple[str, Tensor]],
+    results: list[Tensor],
+    k: int,
 ) -> Tensor:
     """Result k with its part of the adjoint: the cotangents of the others are zero, the adjoint is linear in them."""
     assert d.adjoint is not None
@@ -57,8 +66,12 @@ def _overridden(
         inside.vars[p.name] = Tensor(slots[-1], y.order) if i == k else _zero_of(results[i])
     grads = _run(e, inside, d)
     if len(grads) != len(floats):
-        raise Problem("Z0413", f"the `grad` of {d.name} returns {len(grads)} values, it has {len(floats)} float parameters",
-                      d.adjoint.span, help="one gradient per float parameter, in order")
+        raise Problem(
+            "Z0413",
+            f"the `grad` of {d.name} returns {len(grads)} values, it has {len(floats)} float parameters",
+            d.adjoint.span,
+            help="one gradient per float parameter, in order",
+        )
     found = iter(_fitted(g, t, n, d) for g, (n, t) in zip(grads, floats, strict=True))
     emits = [next(found) if t.type.is_float else _zero_node(t) for _, t in given]
     emits += [_zero_node(r) for r in results]

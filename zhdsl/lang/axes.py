@@ -43,8 +43,9 @@ class Binding:
             actual = self.inner.labels.get(axis.label) if axis.label in self.inner.axis_statics else None
             if actual is not None and not axis.rest:
                 if actual not in left:
-                    raise Problem("Z0302", f"{self.name}: {self.caller.show(value)} has no axis "
-                                  f"{self.caller.shown(actual)}", span)
+                    raise Problem(
+                        "Z0302", f"{self.name}: {self.caller.show(value)} has no axis {self.caller.shown(actual)}", span
+                    )
                 left.remove(actual)
                 axes.remove(axis)
                 here[axis.label] = actual
@@ -53,17 +54,21 @@ class Binding:
             bound = self.labels.setdefault(label, actual)
             if bound != actual:
                 shown = self.caller.shown(bound), self.caller.shown(actual)
-                raise Problem("Z0318", f"{self.name}: its axis {label} is bound to {shown[0]} and to {shown[1]}", span,
-                              help=f"rename one: `x[{shown[1]} as {shown[0]}]`")
+                raise Problem(
+                    "Z0318",
+                    f"{self.name}: its axis {label} is bound to {shown[0]} and to {shown[1]}",
+                    span,
+                    help=f"rename one: `x[{shown[1]} as {shown[0]}]`",
+                )
         self.pairs.append(here)
 
-    def _given_rest(
-        self, axis: ast.Axis, axes: list[ast.Axis], left: list[str], value: Tensor, span: Span
-    ) -> None:
+    def _given_rest(self, axis: ast.Axis, axes: list[ast.Axis], left: list[str], value: Tensor, span: Span) -> None:
         """Axes given as a static list are taken out by name."""
         for label in self.inner.rests[axis.label]:
             if label not in left:
-                raise Problem("Z0302", f"{self.name}: {self.caller.show(value)} has no axis {self.caller.shown(label)}", span)
+                raise Problem(
+                    "Z0302", f"{self.name}: {self.caller.show(value)} has no axis {self.caller.shown(label)}", span
+                )
             left.remove(label)
         axes.remove(axis)
         self.rests[axis.label] = self.inner.rests[axis.label]
@@ -73,9 +78,15 @@ class Binding:
     ) -> dict[str, str]:
         k = next((i for i, a in enumerate(axes) if a.rest), None)
         if (k is None and len(axes) != len(left)) or (k is not None and len(left) < len(axes) - 1):
-            wanted = ", ".join(("..." if a.rest else "") + a.label for a in parameter.type.axes) if parameter.type else ""
-            raise Problem("Z0316", f"{self.name}: {parameter.name} is [{wanted}], given is {self.caller.show(value)}", span,
-                          help="" if k is None else f"at least {len(axes) - 1} axes are needed")
+            wanted = (
+                ", ".join(("..." if a.rest else "") + a.label for a in parameter.type.axes) if parameter.type else ""
+            )
+            raise Problem(
+                "Z0316",
+                f"{self.name}: {parameter.name} is [{wanted}], given is {self.caller.show(value)}",
+                span,
+                help="" if k is None else f"at least {len(axes) - 1} axes are needed",
+            )
         tail = 0 if k is None else len(axes) - k - 1
         named = axes if k is None else axes[:k] + axes[k + 1 :]
         chosen = left if k is None else left[:k] + left[len(left) - tail :]
@@ -83,9 +94,13 @@ class Binding:
         for axis, actual in zip(named, chosen, strict=True):
             shown = self.caller.shown(actual)
             if shown in own and axis.label != shown:
-                raise Problem("Z0317", f"{self.name}: axes cross: {shown} of {self.caller.show(value)} is bound to "
-                              f"{axis.label}, but {parameter.name} has an axis {shown} of its own", span,
-                              help=f"ascribe the order, or rename: `x[{shown} as …]`")
+                raise Problem(
+                    "Z0317",
+                    f"{self.name}: axes cross: {shown} of {self.caller.show(value)} is bound to "
+                    f"{axis.label}, but {parameter.name} has an axis {shown} of its own",
+                    span,
+                    help=f"ascribe the order, or rename: `x[{shown} as …]`",
+                )
         if k is not None:
             self._rest(axes[k].label, tuple(left[k : len(left) - tail]), span)
         return {a.label: actual for a, actual in zip(named, chosen, strict=True)}
@@ -144,7 +159,11 @@ class Binding:
 
 
 def bind_sizes(
-    e: Elaborator, inner: Scope, parameters: Sequence[ast.Parameter], values: Sequence[Tensor], spans: Sequence[Span],
+    e: Elaborator,
+    inner: Scope,
+    parameters: Sequence[ast.Parameter],
+    values: Sequence[Tensor],
+    spans: Sequence[Span],
     name: str,
 ) -> list[tuple[ast.Axis, Size, ast.Parameter, Span]]:
     """Size names get their sizes at their first bare occurrence. Returns the axes with expressions, to be checked."""
@@ -196,8 +215,13 @@ def check_sizes(
             origin = (axis.span, f"{axis.label} of {parameter.name} is {wanted} here")
             const = s.file.const(e, axis.label) if axis.size is None else MISSING
             note = f" (the file's `const {axis.label}`)" if const is not MISSING else ""
-            raise Problem(code, f"{name}: axis {axis.label} of {parameter.name} must be {wanted}{note}, is {given}", span,
-                          origin, help="" if code == "Z0321" else f"`require {given} == {wanted}`")
+            raise Problem(
+                code,
+                f"{name}: axis {axis.label} of {parameter.name} must be {wanted}{note}, is {given}",
+                span,
+                origin,
+                help="" if code == "Z0321" else f"`require {given} == {wanted}`",
+            )
 
 
 def axis_size(e: Elaborator, s: Scope, axis: ast.Axis) -> Size | None:
@@ -228,7 +252,9 @@ def axes_of(e: Elaborator, s: Scope, axes: Sequence[ast.Axis]) -> list[tuple[str
     labels = [label for label, _, _ in found]
     for label, _, axis in found:
         if labels.count(label) > 1:
-            raise Problem("Z0311", f"two axes are called {s.shown(label)}", axis.span, help=f"prime one: `{s.shown(label)}'`")
+            raise Problem(
+                "Z0311", f"two axes are called {s.shown(label)}", axis.span, help=f"prime one: `{s.shown(label)}'`"
+            )
     return found
 
 
@@ -271,7 +297,9 @@ def ascribe(e: Elaborator, s: Scope, value: Tensor, type_: ast.Type, span: Span,
             s.sizes.setdefault(axis.label, given) if not axis.rest else None
         elif n != given:
             code = "Z0312" if n.number is not None and given.number is not None else "Z0313"
-            raise Problem(code, f"{what}: axis {s.shown(label)} must be {n}, is {given}", span, (axis.span, "stated here"))
+            raise Problem(
+                code, f"{what}: axis {s.shown(label)} must be {n}, is {given}", span, (axis.span, "stated here")
+            )
     return Tensor(value.node, tuple(want))
 
 

@@ -47,7 +47,9 @@ def _tensor(t: Tensor, span: Span) -> None:
         if number is None:
             _simple(size, span)
         elif number > LENGTH:
-            raise Problem("Z0902", f"the axis {label} would have {shown(number)} elements, the limit is {LENGTH:,}", span)
+            raise Problem(
+                "Z0902", f"the axis {label} would have {shown(number)} elements, the limit is {LENGTH:,}", span
+            )
         else:
             total *= number
     if total > ELEMENTS:
@@ -57,8 +59,12 @@ def _tensor(t: Tensor, span: Span) -> None:
 def _simple(size: Size, span: Span) -> None:
     """A size with few terms, small factors and shallow `floor`, `min`, `max`."""
     if size.terms and complexity(size) > TERMS:
-        raise Problem("Z0905", "the size is too complicated to reason about", span,
-                      help="give some of the sizes in it numbers, or a name of their own in a signature")
+        raise Problem(
+            "Z0905",
+            "the size is too complicated to reason about",
+            span,
+            help="give some of the sizes in it numbers, or a name of their own in a signature",
+        )
 
 
 def complexity(size: Size) -> int:

@@ -400,4 +400,3 @@ class Builder:
 
     def start(self, c: Children) -> tuple[ast.Syntax, ...]:
         return tuple(_records(c))
-

@@ -39,7 +39,9 @@ def take(b: Builtin, values: Sequence[Any], count: int, at: Span) -> None:
     """Raises `Problem` unless `count` values are given."""
     if len(values) != count:
         word = "value" if count == 1 else "values"
-        raise Problem("Z0403" if len(values) > count else "Z0402", f"{b.name} takes {count} {word}, {len(values)} given", at)
+        raise Problem(
+            "Z0403" if len(values) > count else "Z0402", f"{b.name} takes {count} {word}, {len(values)} given", at
+        )
 
 
 def no_statics(b: Builtin, at: Span) -> None:
@@ -63,7 +65,12 @@ def options(
 
 # ---------------------------------------------------------------- scalar functions
 STATIC: dict[str, Callable[[float], float]] = {
-    "exp": math.exp, "log": math.log, "sqrt": math.sqrt, "tanh": math.tanh, "sin": math.sin, "cos": math.cos,
+    "exp": math.exp,
+    "log": math.log,
+    "sqrt": math.sqrt,
+    "tanh": math.tanh,
+    "sin": math.sin,
+    "cos": math.cos,
     "erf": math.erf,
 }
 
@@ -154,8 +161,12 @@ def reduced_labels(e: Elaborator, s: Scope, b: Builtin, t: Tensor, at: Span) -> 
         for label in axis_names(e, s, arg):
             if label not in t.type.sizes:
                 close = nearest(s.shown(label), [s.shown(x) for x in t.order])
-                raise Problem("Z0302", f"{b.name}[{s.shown(label)}]: {s.show(t)} has no such axis", arg.span,
-                              help=f"did you mean `{close}`?" if close else "")
+                raise Problem(
+                    "Z0302",
+                    f"{b.name}[{s.shown(label)}]: {s.show(t)} has no such axis",
+                    arg.span,
+                    help=f"did you mean `{close}`?" if close else "",
+                )
             if label in found:
                 raise Problem("Z0311", f"{s.shown(label)} is named twice", arg.span)
             found.append(label)

@@ -26,8 +26,13 @@ __all__ = ["bind_statics", "call", "call_template"]
 
 
 def call(
-    e: Elaborator, s: Scope, function: ast.Expr, given: list[Any], given_spans: list[Span],
-    args: Sequence[ast.Arg], at: Span,
+    e: Elaborator,
+    s: Scope,
+    function: ast.Expr,
+    given: list[Any],
+    given_spans: list[Span],
+    args: Sequence[ast.Arg],
+    at: Span,
 ) -> Any:
     """`function(given, args)`."""
     target = _target(e, s, function)
@@ -54,8 +59,12 @@ def call(
         return call_template(e, s, target, values, spans, named, at)
     if isinstance(target, Instance):
         return call_template(e, s, target.template, values, spans, named, at, target)
-    raise Problem("Z0407", f"{kind_of(target)} cannot be called", function.span,
-                  help="an index stands in [ ]: `x[T=0]`" if isinstance(target, Tensor) else "")
+    raise Problem(
+        "Z0407",
+        f"{kind_of(target)} cannot be called",
+        function.span,
+        help="an index stands in [ ]: `x[T=0]`" if isinstance(target, Tensor) else "",
+    )
 
 
 def _target(e: Elaborator, s: Scope, function: ast.Expr) -> Any:
@@ -68,16 +77,27 @@ def _target(e: Elaborator, s: Scope, function: ast.Expr) -> Any:
 
 
 def call_template(
-    e: Elaborator, s: Scope, template: Template, values: Sequence[Any], spans: Sequence[Span],
-    named: dict[str, tuple[Any, Span]], at: Span, instance: Instance | None = None, entry: bool = False,
+    e: Elaborator,
+    s: Scope,
+    template: Template,
+    values: Sequence[Any],
+    spans: Sequence[Span],
+    named: dict[str, tuple[Any, Span]],
+    at: Span,
+    instance: Instance | None = None,
+    entry: bool = False,
 ) -> Any:
     """Elaborate a definition's body for these arguments."""
     from zhdsl.lang.statements import run_body
 
     d = template.definition
     if d.kind == "model" and not entry:
-        raise Problem("Z0410", f"{d.name} is a model, an entry point: it cannot be called", at,
-                      help="make it a `block`, or pass it in [ ] where a model is wanted")
+        raise Problem(
+            "Z0410",
+            f"{d.name} is a model, an entry point: it cannot be called",
+            at,
+            help="make it a `block`, or pass it in [ ] where a model is wanted",
+        )
     if d.kind == "block" and s.kind == "fn":
         raise Problem("Z0613", f"a `fn` is pure: it cannot use the block {d.name}", at, help="make it a `block`")
     parameters, values, spans = arguments(template, values, spans, named, at)
@@ -132,8 +152,12 @@ def arguments(
     for name, given in named.items():
         if name in found or name not in {p.name for p in d.params}:
             close = nearest(name, [p.name for p in d.params])
-            raise Problem("Z0404", f"{d.name} has no further tensor {name}", given[1],
-                          help=f"did you mean `{close}`?" if close else "")
+            raise Problem(
+                "Z0404",
+                f"{d.name} has no further tensor {name}",
+                given[1],
+                help=f"did you mean `{close}`?" if close else "",
+            )
         found[name] = given
     for p in d.params:
         if p.name not in found:
@@ -151,8 +175,12 @@ def _brackets(template: Template, values: Sequence[Any], at: Span) -> None:
     missing = [p for p in d.statics if p.name not in template.statics and p.default is None]
     if d.statics and numbers and (missing or d.kind == "block"):
         shown = ", ".join(str(v) for v in numbers)
-        raise Problem("Z0401", f"{d.name} takes a tensor in ( ), sizes and options go in [ ]", at,
-                      help=f"did you mean `{d.name}[{shown}]`?")
+        raise Problem(
+            "Z0401",
+            f"{d.name} takes a tensor in ( ), sizes and options go in [ ]",
+            at,
+            help=f"did you mean `{d.name}[{shown}]`?",
+        )
 
 
 def give_statics(inner: Scope, given: Any) -> None:
@@ -186,19 +214,30 @@ def _argument(e: Elaborator, inner: Scope, p: ast.Parameter, value: Any, span: S
         raise Problem("Z0411", f"{name}: {p.name} is a tensor, this is {kind_of(value)}", span)
     if p.type is not None and not typed(value.type, p.type.dtype):
         wanted = p.type.dtype or "float"
-        raise Problem("Z0501", f"{name}: {p.name} is {wanted}, given is {value.type.dtype}", span,
-                      help="convert it: `f32(x)`" if wanted == "float" else "")
+        raise Problem(
+            "Z0501",
+            f"{name}: {p.name} is {wanted}, given is {value.type.dtype}",
+            span,
+            help="convert it: `f32(x)`" if wanted == "float" else "",
+        )
     return value
 
 
 def bind(
-    e: Elaborator, s: Scope, inner: Scope, d: ast.Definition, parameters: Sequence[ast.Parameter],
-    tensors: Sequence[Tensor | None], spans: Sequence[Span], at: Span,
+    e: Elaborator,
+    s: Scope,
+    inner: Scope,
+    d: ast.Definition,
+    parameters: Sequence[ast.Parameter],
+    tensors: Sequence[Tensor | None],
+    spans: Sequence[Span],
+    at: Span,
 ) -> tuple[Binding, list[Any]]:
     """Bind labels, then sizes; the arguments become variables of the body."""
     binding = Binding(s, inner, d.name, at)
     typed_ones = [
-        (p, t, sp) for p, t, sp in zip(parameters, tensors, spans, strict=True)
+        (p, t, sp)
+        for p, t, sp in zip(parameters, tensors, spans, strict=True)
         if t is not None and p.type and not (is_constant(t) and p.type.axes)
     ]
     for p, t, span in typed_ones:
@@ -207,18 +246,17 @@ def bind(
     bound = [binding.bound(i, t) for i, (_, t, _) in enumerate(typed_ones)]
     for (p, _, _), t in zip(typed_ones, bound, strict=True):
         inner.vars[p.name] = t
-    for p, t, _ in zip(parameters, tensors, spans, strict=True):
-        if t is not None and p.type is None:
-            inner.vars[p.name] = t
-            inner.used |= set(t.order)
-            for label in t.order:
-                inner.labels.setdefault(label, label)
+    for p, untyped in zip(parameters, tensors, strict=True):
+        if untyped is not None and p.type is None:
+            inner.vars[p.name] = untyped
+            inner.used |= set(untyped.order)
+            inner.labels.update({label: label for label in untyped.order if label not in inner.labels})
     _follow(inner, binding)
     _all_axes(inner, d, bound)
     later = bind_sizes(e, inner, [p for p, _, _ in typed_ones], bound, [sp for _, _, sp in typed_ones], d.name)
-    for p, t, _ in zip(parameters, tensors, spans, strict=True):
+    for p, given in zip(parameters, tensors, strict=True):
         if p.name not in inner.vars:
-            inner.vars[p.name] = _repeated(e, inner, p, t)
+            inner.vars[p.name] = _repeated(e, inner, p, given)
     return binding, later
 
 

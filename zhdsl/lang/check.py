@@ -1,6 +1,6 @@
 """Checking: a module becomes a `Project` of models, recipes and claims, or a `SpecError` with all that is wrong.
 
-    parse → check → lower: models and recipes hold closed graphs; `lower` hands them out.
+parse → check → lower: models and recipes hold closed graphs; `lower` hands them out.
 """
 
 from __future__ import annotations
@@ -32,9 +32,7 @@ PRIMITIVES = (builtins, shaping, loop)  # importing them fills the tables
 FRAMES = 60_000  # Python frames: bounded by the limits on nesting and on calls
 
 
-def check(
-    text: Source | ast.Module, folder: Path | None = None, overrides: Mapping[str, Any] | None = None
-) -> Project:
+def check(text: Source | ast.Module, folder: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Project:
     """Check a spec completely, before any data is touched.
 
     Args:
@@ -61,7 +59,9 @@ def entry(project: Project, name: str) -> Model:
         if not isinstance(found, Template):
             close = nearest(name, [*project.models, *file.items])
             message = f"{file.source.name} has no model {name}"
-            raise SpecError(Problem("Z0713", message, None, help=f"did you mean `{close}`?" if close else "").diagnostic)
+            raise SpecError(
+                Problem("Z0713", message, None, help=f"did you mean `{close}`?" if close else "").diagnostic
+            )
         with suppress(Enough), diagnostics.collecting():
             return build_model(found, diagnostics)
     raise SpecError(diagnostics.sorted())
@@ -89,6 +89,13 @@ class _Checker:
         self.models: dict[str, Model | None] = {}
 
     def run(self) -> Project:
+        """The project. Raises `SpecError`."""
+        try:
+            return self._run()
+        except Enough:
+            raise SpecError(self.diagnostics.sorted()) from None
+
+    def _run(self) -> Project:
         file, problems = open_file(self.module, self.folder, self.folder, self.overrides)
         for problem in problems:
             self.diagnostics.add(problem)
@@ -131,8 +138,13 @@ class _Checker:
 
     def _new_recipe(self, recipes: dict[str, Recipe], recipe: Recipe, item: ast.Train) -> None:
         if recipe.name in recipes:
-            raise Problem("Z0202", f"a second recipe for {recipe.name}", item.span,
-                          (recipes[recipe.name].span, "the first"), help=f"name it: `train {item.model.id} as quick`")
+            raise Problem(
+                "Z0202",
+                f"a second recipe for {recipe.name}",
+                item.span,
+                (recipes[recipe.name].span, "the first"),
+                help=f"name it: `train {item.model.id} as quick`",
+            )
         recipes[recipe.name] = recipe
 
     def _adjoints(self) -> list[Claim]:
@@ -145,4 +157,3 @@ class _Checker:
                     model = build_model(Template(item, self.file), self.diagnostics, samples)
                     found.append(Claim("adjoint", item.name_span, detail=f"gradient[{item.name}]", model=model))
         return found
-

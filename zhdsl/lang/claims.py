@@ -1,8 +1,8 @@
 """`check` items: claims about models, decided here where they are about counts and shapes.
 
-    check LeNet.params == 61_706
-    check shape[LeNet] == [B, 10]           sizes of the first result; symbols stand for themselves
-    check gradient[attention]               run by the command: against finite differences
+check LeNet.params == 61_706
+check shape[LeNet] == [B, 10]           sizes of the first result; symbols stand for themselves
+check gradient[attention]               run by the command: against finite differences
 """
 
 from __future__ import annotations
@@ -48,7 +48,11 @@ def build_claim(item: ast.Check, file: File, model_of: ModelOf, diagnostics: Dia
 def _function(x: ast.Index, file: File, diagnostics: Diagnostics) -> Model:
     with Builder() as b:
         e = elaborator("infer", b, diagnostics, Names())
-        target = evaluate(e, Scope(file, kind="file"), x.args[0]) if x.args and isinstance(x.args[0], ast.Name | ast.Index) else None
+        target = (
+            evaluate(e, Scope(file, kind="file"), x.args[0])
+            if x.args and isinstance(x.args[0], ast.Name | ast.Index)
+            else None
+        )
     if not isinstance(target, Template):
         raise Problem("Z0802", "`gradient[f]` takes a function, a block or a model", x.span)
     samples = {s.name: 2 for s in target.definition.statics if s.kind in ("", "int")}
@@ -66,8 +70,12 @@ def _value(x: ast.Expr, file: File, model_of: ModelOf, e: Any) -> Any:
     if isinstance(x, ast.Attribute) and (model := _model(x.base, file, model_of, e)) is not None:
         if x.name not in FACTS:
             close = nearest(x.name, FACTS)
-            raise Problem("Z0208", f"a model has no `.{x.name}`", x.span,
-                          help=f"did you mean `{close}`?" if close else f"it has {', '.join(FACTS)}")
+            raise Problem(
+                "Z0208",
+                f"a model has no `.{x.name}`",
+                x.span,
+                help=f"did you mean `{close}`?" if close else f"it has {', '.join(FACTS)}",
+            )
         return FACTS[x.name](model)
     if isinstance(x, ast.Index) and isinstance(x.base, ast.Name) and x.base.id == "shape":
         return _shape(x, file, model_of, e)
@@ -106,7 +114,9 @@ def _model(x: Any, file: File, model_of: ModelOf, e: Any) -> Model | None:
 def _compare(sign: Callable[[int], bool]) -> Callable[[Any, Any], bool]:
     def run(a: Any, b: Any) -> bool:
         if is_number(a) and is_number(b):
-            return sign(Size.of(a).compare(b) if not isinstance(a, float) and not isinstance(b, float) else (a > b) - (a < b))
+            return sign(
+                Size.of(a).compare(b) if not isinstance(a, float) and not isinstance(b, float) else (a > b) - (a < b)
+            )
         return sign(0 if a == b else 1)
 
     return run
@@ -129,5 +139,8 @@ def _sides(x: ast.Expr, file: File, model_of: ModelOf, diagnostics: Diagnostics)
     with Builder() as b:
         e = elaborator("infer", b, diagnostics, Names())
         sides = [_value(side, file, model_of, e) for side in (x.left, x.right)]
-    shown = [f"{v:,}" if isinstance(v, int) else "[" + ", ".join(map(str, v)) + "]" if isinstance(v, tuple) else str(v) for v in sides]
+    shown = [
+        f"{v:,}" if isinstance(v, int) else "[" + ", ".join(map(str, v)) + "]" if isinstance(v, tuple) else str(v)
+        for v in sides
+    ]
     return f"{x.left.span.text} is {shown[0]}, not {shown[1]}"

@@ -18,7 +18,7 @@ from zhdsl.ir.sizes import Size
 from zhdsl.ir.types import Type
 from zhdsl.lang import ast, limits
 from zhdsl.lang.model import Guard, Weight
-from zhdsl.lang.problem import Enough, Poisoned, Problem, telling
+from zhdsl.lang.problem import Enough, Poisoned, Problem, is_library, telling
 from zhdsl.lang.scope import Scope
 from zhdsl.lang.values import POISON, Tensor
 from zhdsl.source import Span
@@ -27,6 +27,7 @@ MAX_CALLS = 100  # definitions inside definitions
 MAX_NODES = 200_000
 MAX_INSTANCES = 20_000
 MAX_WORK = 1_000_000  # expressions and statements elaborated in one run; about 25 µs each
+OF_CALLS = ("Z03", "Z05", "Z0602", "Z0603", "Z0606")  # what depends on the arguments of the call
 
 
 @dataclass(eq=False)
@@ -140,6 +141,16 @@ class Elaborator:
             if mine:
                 self.spans.pop()
 
+    @contextmanager
+    def telling_caller(self) -> Iterator[None]:
+        """A problem with axes, sizes or dtypes in a body of the user's is shown with the call that led to it."""
+        try:
+            yield
+        except Problem as problem:
+            if len(self.spans) > 1 and problem.diagnostic.code.startswith(OF_CALLS):
+                raise problem.noted(self.spans[-1], "in this call") from None
+            raise
+
     def guard(self, left: Size, relation: str, right: Size, span: Span, text: str) -> None:
         """A condition to be tested when the sizes are known."""
         self.guards.setdefault((str(left - right), relation), Guard(left, relation, right, span, text))
@@ -166,11 +177,6 @@ class Elaborator:
         return joined(around, self.sites[key])
 
 
-def is_library(span: Span) -> bool:
-    """Whether a place is in the text of the library."""
-    return span.source.name.startswith("std/")
-
-
 def joined(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
@@ -187,4 +193,3 @@ def counter(name: str) -> Node:
 def poison(scope: Scope, targets: tuple[ast.Name, ...]) -> None:
     for target in targets:
         scope.vars[target.id] = POISON
-

@@ -137,7 +137,12 @@ def signature(e: Elaborator, s: Scope, d: ast.Definition) -> list[tuple[str, Ten
     for p in d.params:
         for axis in p.type.axes if p.type else ():
             symbol = axis.label if axis.size is None else axis.size.id if isinstance(axis.size, ast.Name) else ""
-            if symbol and not axis.rest and symbol not in s.vars and axis_size(e, s, ast.Axis(symbol, span=axis.span)) is None:
+            if (
+                symbol
+                and not axis.rest
+                and symbol not in s.vars
+                and axis_size(e, s, ast.Axis(symbol, span=axis.span)) is None
+            ):
                 s.sizes[symbol] = Size.of(symbol)
     found = []
     for p in d.params:
@@ -170,7 +175,9 @@ def _distinct(s: Scope, axes: Sequence[tuple[str, Size]], span: Span) -> None:
     labels = [label for label, _ in axes]
     for label in labels:
         if labels.count(label) > 1:
-            raise Problem("Z0311", f"two axes are called {s.shown(label)}", span, help=f"prime one: `{s.shown(label)}'`")
+            raise Problem(
+                "Z0311", f"two axes are called {s.shown(label)}", span, help=f"prime one: `{s.shown(label)}'`"
+            )
 
 
 def sample_statics(template: Template, s: Scope, samples: Mapping[str, Any]) -> dict[str, Any]:

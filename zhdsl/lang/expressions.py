@@ -22,8 +22,8 @@ from zhdsl.lang.values import (
     Instance,
     Many,
     Namespace,
-    Tensor,
     Template,
+    Tensor,
     is_number,
     is_static,
     kind_of,
@@ -87,8 +87,12 @@ def truth(e: Elaborator, s: Scope, x: ast.Expr, what: str) -> bool:
     except Undecided:
         raise Problem("Z0325", f"{what} cannot be decided before the sizes are known", x.span) from None
     if isinstance(value, Tensor):
-        raise Problem("Z0406", f"{what} is decided at compile time, this is a tensor", x.span,
-                      help="the choice at run time is `where(condition, a, b)`")
+        raise Problem(
+            "Z0406",
+            f"{what} is decided at compile time, this is a tensor",
+            x.span,
+            help="the choice at run time is `where(condition, a, b)`",
+        )
     if not isinstance(value, bool):
         raise Problem("Z0406", f"{what} is true or false, this is {_shown(value)}", x.span)
     return value
@@ -104,8 +108,9 @@ def _name(e: Elaborator, s: Scope, x: ast.Name) -> Value:
     if found is not MISSING:
         return found
     if x.id in s.labels:
-        raise Problem("Z0322", f"{x.id} is an axis whose size has no name here", x.span,
-                      help=f"take it from a tensor: `x.{x.id}`")
+        raise Problem(
+            "Z0322", f"{x.id} is an axis whose size has no name here", x.span, help=f"take it from a tensor: `x.{x.id}`"
+        )
     close = nearest(x.id, known_names(e, s))
     raise Problem("Z0201", f"unknown name {x.id}", x.span, help=f"did you mean `{close}`?" if close else "")
 
@@ -404,8 +409,12 @@ def _attribute(e: Elaborator, s: Scope, x: ast.Attribute) -> Value:
         if found is not None:
             return found
         close = nearest(x.name, base.file.names())
-        raise Problem("Z0208", f"{base.file.source.name} has no {x.name}", x.span,
-                      help=f"did you mean `{close}`?" if close else "")
+        raise Problem(
+            "Z0208",
+            f"{base.file.source.name} has no {x.name}",
+            x.span,
+            help=f"did you mean `{close}`?" if close else "",
+        )
     raise Problem("Z0208", f"{kind_of(base)} has no `.{x.name}`", x.span)
 
 

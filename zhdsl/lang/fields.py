@@ -10,17 +10,16 @@ from zhdsl.ir.graph import Port
 from zhdsl.ir.node import apply
 from zhdsl.ir.sizes import Size
 from zhdsl.ir.types import FLOAT, Type
-from zhdsl.lang import ast
+from zhdsl.lang import ast, statics
+from zhdsl.lang.axes import axis_size
 from zhdsl.lang.calls import give_statics
 from zhdsl.lang.elaborator import Elaborator
 from zhdsl.lang.expressions import evaluate, size
-from zhdsl.lang.axes import axis_size
 from zhdsl.lang.files import File
 from zhdsl.lang.model import DatasetUse
 from zhdsl.lang.nearest import nearest
 from zhdsl.lang.problem import Problem, listing
 from zhdsl.lang.scope import Scope
-from zhdsl.lang import statics
 from zhdsl.lang.values import DatasetRef, Template, kind_of
 from zhdsl.source import Span
 
@@ -48,7 +47,7 @@ def dataset_of(e: Elaborator, file: File, x: ast.Expr) -> tuple[DatasetRef, Span
 
 def _close(file: File, name: str) -> str:
     close = nearest(name, file.names())
-    return f"did you mean `{close}`?" if close else "declare it: `dataset d[file = \"d.csv\"] -> (x: [B, F = 2], …)`"
+    return f"did you mean `{close}`?" if close else 'declare it: `dataset d[file = "d.csv"] -> (x: [B, F = 2], …)`'
 
 
 def bind_fields(
@@ -62,8 +61,13 @@ def bind_fields(
     names = [r.name for r in ref.definition.results]
     for p in d.params:
         if p.name not in names:
-            raise Problem("Z0706", f"the data {ref.definition.name} has no field {p.name} for {d.name}", span,
-                          (p.span, "the input"), help=f"its fields are {listing(names)}")
+            raise Problem(
+                "Z0706",
+                f"the data {ref.definition.name} has no field {p.name} for {d.name}",
+                span,
+                (p.span, "the input"),
+                help=f"its fields are {listing(names)}",
+            )
     mapping: dict[str, str] = {}
     for name, _, order, _ in declared:
         if name in inputs:
@@ -80,13 +84,22 @@ def bind_fields(
 def _map_labels(mapping: dict[str, str], order: tuple[str, ...], p: ast.Parameter, name: str, span: Span) -> None:
     axes = p.type.axes if p.type else ()
     if len(axes) != len(order):
-        raise Problem("Z0706", f"the field {name} has axes {', '.join(order)}, the input has {len(axes)}", span,
-                      (p.span, "the input"))
+        raise Problem(
+            "Z0706",
+            f"the field {name} has axes {', '.join(order)}, the input has {len(axes)}",
+            span,
+            (p.span, "the input"),
+        )
     for label, axis in zip(order, axes, strict=True):
         bound = mapping.setdefault(label, axis.label)
         if bound != axis.label:
-            raise Problem("Z0706", f"the data's axis {label} is {bound} of one input and {axis.label} of another", span,
-                          (p.span, "the input"), help="give the inputs the same name for that axis")
+            raise Problem(
+                "Z0706",
+                f"the data's axis {label} is {bound} of one input and {axis.label} of another",
+                span,
+                (p.span, "the input"),
+                help="give the inputs the same name for that axis",
+            )
 
 
 def declared_fields(

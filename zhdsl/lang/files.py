@@ -15,7 +15,7 @@ from zhdsl.lang.elaborator import Elaborator
 from zhdsl.lang.expressions import MISSING, evaluate
 from zhdsl.lang.nearest import nearest
 from zhdsl.lang.parser import parse
-from zhdsl.lang.problem import Problem
+from zhdsl.lang.problem import LibraryText, Problem
 from zhdsl.lang.reading import read
 from zhdsl.lang.scope import Scope
 from zhdsl.lang.values import DatasetRef, Instance, Namespace, Template, is_number, is_static, kind_of
@@ -45,7 +45,13 @@ class File:
     # ------------------------------------------------------------ names
     def names(self) -> list[str]:
         """All names that can be written in this file."""
-        return [*self.items, *self.consts, *self.named, *(n for f in self.uses for n in f.own_names()), *library_index()]
+        return [
+            *self.items,
+            *self.consts,
+            *self.named,
+            *(n for f in self.uses for n in f.own_names()),
+            *library_index(),
+        ]
 
     def own_names(self) -> list[str]:
         return [*self.items, *self.consts]
@@ -115,7 +121,11 @@ def _override(name: str, value: Any, given: Any, span: Span) -> Any:
 
 
 def open_file(
-    module: ast.Module, folder: Path | None, root: Path | None, overrides: Mapping[str, Any], depth: int = 0,
+    module: ast.Module,
+    folder: Path | None,
+    root: Path | None,
+    overrides: Mapping[str, Any],
+    depth: int = 0,
     chain: tuple[Path, ...] = (),
 ) -> tuple[File, list[Problem]]:
     """A file with its imports read. Problems of items that clash come beside it."""
@@ -129,8 +139,14 @@ def open_file(
     for name in overrides:
         if name.split(".")[0] not in file.consts and name.split(".")[0] not in file.named:
             close = nearest(name, file.consts)
-            problems.append(Problem("Z0210", f"--set {name}: the spec has no `const {name}`", None,
-                                    help=f"did you mean `{close}`?" if close else ""))
+            problems.append(
+                Problem(
+                    "Z0210",
+                    f"--set {name}: the spec has no `const {name}`",
+                    None,
+                    help=f"did you mean `{close}`?" if close else "",
+                )
+            )
     return file, problems
 
 
@@ -184,8 +200,12 @@ def _use(file: File, item: ast.Use, depth: int, chain: tuple[Path, ...]) -> None
 def _use_library(file: File, item: ast.Use) -> None:
     if item.names[0] != "std" or len(item.names) != 2 or item.names[1] not in library_texts():
         close = nearest(".".join(item.names), [f"std.{n}" for n in library_texts()])
-        raise Problem("Z0205", f"there is no {'.'.join(item.names)}", item.span,
-                      help=f"did you mean `{close}`?" if close else "a file is imported with quotes: `use \"nets.zh\"`")
+        raise Problem(
+            "Z0205",
+            f"there is no {'.'.join(item.names)}",
+            item.span,
+            help=f"did you mean `{close}`?" if close else 'a file is imported with quotes: `use "nets.zh"`',
+        )
     if item.alias:
         file.named[item.alias] = Library(item.names[1])
 
@@ -197,7 +217,7 @@ class Library(File):
     is_library = True
 
     def __init__(self, name: str):
-        super().__init__(Source(f"std/{name}.zh", library_texts()[name]), None, None, {})
+        super().__init__(LibraryText(f"std/{name}.zh", library_texts()[name]), None, None, {})
         self.room = name
 
     def own_names(self) -> list[str]:
@@ -239,7 +259,7 @@ def library_item(name: str) -> Template | DatasetRef:
     room, start, end = library_index()[name]
     text = library_texts()[room]
     blank = re.sub(r"[^\n]", " ", text[:start])
-    module = parse(Source(f"std/{room}.zh", blank + text[start:end]))
+    module = parse(LibraryText(f"std/{room}.zh", blank + text[start:end]))
     (item,) = (i for i in module.items if not isinstance(i, ast.Use | ast.Const))
     home = library_file(room)
     assert isinstance(item, ast.Definition | ast.Dataset)

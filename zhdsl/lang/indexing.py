@@ -62,8 +62,12 @@ def _unnamed(e: Elaborator, s: Scope, t: Tensor, arg: ast.Arg, x: ast.Index) -> 
         return slice_now(s, t, x, value)
     if isinstance(arg, ast.Range | ast.Rest | ast.RestSized):
         raise Problem("Z0408", "an index names its axis: `x[T=0..4]`", arg.span)
-    raise Problem("Z0408", "an index names its axis: `x[T=0]`", arg.span,
-                  help=f"e.g. `[{s.shown(t.order[0])}={arg.span.text}]`" if t.order else "this tensor has no axes")
+    raise Problem(
+        "Z0408",
+        "an index names its axis: `x[T=0]`",
+        arg.span,
+        help=f"e.g. `[{s.shown(t.order[0])}={arg.span.text}]`" if t.order else "this tensor has no axes",
+    )
 
 
 def _along(e: Elaborator, s: Scope, t: Tensor, arg: ast.Keyword, gathers: list[tuple[str, Tensor, Span]]) -> Tensor:
@@ -80,7 +84,9 @@ def _along(e: Elaborator, s: Scope, t: Tensor, arg: ast.Keyword, gathers: list[t
         raise Problem("Z0408", "the current slice is written without the axis: `x[t]`", arg.span)
     if isinstance(value, Tensor):
         if value.type.dtype != "i32":
-            raise Problem("Z0504", f"an index is i32, this is {s.show(value)}", arg.value.span, help="convert: `i32(x)`")
+            raise Problem(
+                "Z0504", f"an index is i32, this is {s.show(value)}", arg.value.span, help="convert: `i32(x)`"
+            )
         gathers.append((label, value, arg.value.span))
         return t
     if isinstance(value, bool) or not isinstance(value, int | Size):
@@ -130,7 +136,7 @@ def gather(e: Elaborator, s: Scope, t: Tensor, gathers: list[tuple[str, Tensor, 
     if len(set(labels)) < len(labels):
         raise Problem("Z0408", "an axis is indexed twice", at)
     rest = Tensor(t.node, tuple(a for a in t.order if a not in labels))
-    whole = [tensors.Tensor(i.node, tuple(a for a in i.order if a not in labels)) for _, i, _ in gathers]
+    whole = [Tensor(i.node, tuple(a for a in i.order if a not in labels)) for _, i, _ in gathers]
     for i, (_, value, span) in enumerate(gathers):
         for label in value.order:
             for other, where in [(rest, at)] + [(w, at) for w in whole[:i]]:

@@ -35,16 +35,24 @@ def _heads(d: ast.Definition) -> Iterator[Problem]:
     for s in d.statics:
         if s.kind not in KINDS:
             close = nearest(s.kind, KINDS)
-            yield Problem("Z0406", f"there is no kind {s.kind} of statics", s.span,
-                          help=f"did you mean `{close}`?" if close else f"kinds: {', '.join(k for k in KINDS if k)}")
+            yield Problem(
+                "Z0406",
+                f"there is no kind {s.kind} of statics",
+                s.span,
+                help=f"did you mean `{close}`?" if close else f"kinds: {', '.join(k for k in KINDS if k)}",
+            )
     for a in d.annotations:
         if a.name not in ANNOTATIONS:
             yield Problem("Z0620", f"there is no annotation @{a.name}", a.span, help="`@checkpoint`, `@precision[f32]`")
     for node in _walk(d):
         if isinstance(node, ast.Type) and node.dtype not in DTYPES:
             close = nearest(node.dtype, DTYPES)
-            yield Problem("Z0505", f"there is no dtype {node.dtype}", node.span,
-                          help=f"did you mean `{close}`?" if close else f"dtypes: {', '.join(DTYPES[1:])}")
+            yield Problem(
+                "Z0505",
+                f"there is no dtype {node.dtype}",
+                node.span,
+                help=f"did you mean `{close}`?" if close else f"dtypes: {', '.join(DTYPES[1:])}",
+            )
 
 
 def _unknown(d: ast.Definition, known: set[str]) -> Iterator[Problem]:
@@ -54,7 +62,9 @@ def _unknown(d: ast.Definition, known: set[str]) -> Iterator[Problem]:
             name = node.function
         if isinstance(name, ast.Name) and name.id not in known:
             close = nearest(name.id, known)
-            yield Problem("Z0201", f"unknown name {name.id}", name.span, help=f"did you mean `{close}`?" if close else "")
+            yield Problem(
+                "Z0201", f"unknown name {name.id}", name.span, help=f"did you mean `{close}`?" if close else ""
+            )
 
 
 def _bound(d: ast.Definition) -> set[str]:

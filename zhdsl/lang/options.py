@@ -50,7 +50,11 @@ def _count(work: Work, key: str, default: int | None, least: int = 1) -> int | N
 def _batch(work: Work) -> int | str | tuple[str, int]:
     x = work.entry("batch")
     if isinstance(x, ast.Index) and isinstance(x.base, ast.Name) and x.base.id == "tokens" and len(x.args) == 1:
-        count = _value(work, x.args[0]) if not isinstance(x.args[0], ast.Keyword | ast.Range | ast.Relabel | ast.Rest | ast.RestSized) else None
+        count = (
+            _value(work, x.args[0])
+            if not isinstance(x.args[0], ast.Keyword | ast.Range | ast.Relabel | ast.Rest | ast.RestSized)
+            else None
+        )
         if isinstance(count, int) and not isinstance(count, bool) and count > 0:
             return "tokens", count
         raise Problem("Z0709", "`tokens[n]` takes a whole number", x.span)
@@ -118,8 +122,12 @@ def _stop_entry(work: Work, found: dict[str, Any], item: ast.Arg) -> None:
         known = [*_metric_names(work), "loss"] if item.name == "metric" else ["min", "max"]
         if word not in known:
             close = nearest(word, known)
-            raise Problem("Z0709", f"early_stop: {item.name} is one of {', '.join(known)}", item.span,
-                          help=f"did you mean `{close}`?" if close else "")
+            raise Problem(
+                "Z0709",
+                f"early_stop: {item.name} is one of {', '.join(known)}",
+                item.span,
+                help=f"did you mean `{close}`?" if close else "",
+            )
         found[item.name] = word
     elif isinstance(value, ast.Range | ast.Rest):
         raise Problem("Z0709", f"{item.name} is a number", item.span)
@@ -164,8 +172,12 @@ def _expectations(work: Work, x: ast.Expr) -> list[tuple[str, str, float, Span]]
     if isinstance(x, ast.Binary) and x.op in ("<", "<=", ">", ">=", "==") and isinstance(x.left, ast.Name):
         if x.left.id not in known:
             close = nearest(x.left.id, known)
-            raise Problem("Z0715", f"{x.left.id} is no metric", x.left.span,
-                          help=f"did you mean `{close}`?" if close else f"metrics are {', '.join(known)}")
+            raise Problem(
+                "Z0715",
+                f"{x.left.id} is no metric",
+                x.left.span,
+                help=f"did you mean `{close}`?" if close else f"metrics are {', '.join(known)}",
+            )
         value = _value(work, x.right)
         if isinstance(value, int | float) and not isinstance(value, bool):
             return [(x.left.id, x.op, float(value), x.span)]
@@ -186,8 +198,9 @@ def frozen(work: Work) -> frozenset[str]:
         hit = {p for p in work.model.params if fnmatchcase(p, pattern)}
         if not hit:
             close = nearest(pattern, work.model.params)
-            raise Problem("Z0711", f"no parameter fits {pattern!r}", x.span,
-                          help=f"did you mean `{close}`?" if close else "")
+            raise Problem(
+                "Z0711", f"no parameter fits {pattern!r}", x.span, help=f"did you mean `{close}`?" if close else ""
+            )
         found |= hit
     if len(found) == len(work.model.params):
         raise Problem("Z0711", "nothing is left to train", x.span)

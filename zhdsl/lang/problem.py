@@ -13,9 +13,18 @@ from dataclasses import replace
 from zhdsl.errors import Diagnostic
 from zhdsl.ir.sizes import Undecided
 from zhdsl.ir.types import TypeProblem
-from zhdsl.source import Span
+from zhdsl.source import Source, Span
 
 Note = tuple[Span | None, str]
+
+
+class LibraryText(Source):
+    """A text of the library, not of the user."""
+
+
+def is_library(span: Span) -> bool:
+    """Whether a place is in the text of the library."""
+    return isinstance(span.source, LibraryText)
 
 
 class Problem(Exception):
@@ -28,12 +37,16 @@ class Problem(Exception):
     def called_from(self, span: Span, name: str) -> Problem:
         """The same problem seen from a call: a place in the library moves to the notes, the user's becomes the place."""
         found = self.diagnostic
-        if found.span is None or found.span.source.name.startswith("std/") is False:
-            return self
-        if span.source.name.startswith("std/"):
+        if found.span is None or is_library(span) or not is_library(found.span):
             return self
         note = (found.span, f"in {name}, of the library")
         self.diagnostic = replace(found, span=span, notes=(*found.notes, note))
+        return self
+
+    def noted(self, span: Span, text: str) -> Problem:
+        """The same problem with one more place beside it."""
+        if span not in [place for place, _ in self.diagnostic.notes]:
+            self.diagnostic = replace(self.diagnostic, notes=(*self.diagnostic.notes, (span, text)))
         return self
 
 

@@ -31,8 +31,23 @@ from zhdsl.lang.values import Many, Template, Tensor
 from zhdsl.source import Span
 
 KEYS = (
-    "data", "valid", "prepare", "augment", "loss", "optimizer", "schedule", "clip", "batch", "epochs", "steps", "seed",
-    "metric", "early_stop", "freeze", "precision", "expect",
+    "data",
+    "valid",
+    "prepare",
+    "augment",
+    "loss",
+    "optimizer",
+    "schedule",
+    "clip",
+    "batch",
+    "epochs",
+    "steps",
+    "seed",
+    "metric",
+    "early_stop",
+    "freeze",
+    "precision",
+    "expect",
 )
 
 
@@ -58,7 +73,9 @@ class Work:
         return found.value if found else None
 
 
-def build_recipe(item: ast.Train, file: File, model_of: Callable[[Template], Model], diagnostics: Diagnostics) -> Recipe:
+def build_recipe(
+    item: ast.Train, file: File, model_of: Callable[[Template], Model], diagnostics: Diagnostics
+) -> Recipe:
     """The recipe. Raises `Poisoned` if something in it is wrong (and reported)."""
     work = _begin(item, file, model_of, diagnostics)
     graphs: dict[str, Any] = {}
@@ -83,8 +100,16 @@ def build_recipe(item: ast.Train, file: File, model_of: Callable[[Template], Mod
         raise Poisoned
     forward, guards, fit = graphs["forward"]
     return Recipe(
-        name=item.alias.id if item.alias else work.model.name, model=work.model, data=work.data, batch_axis=work.batch,
-        forward=forward, evaluate=graphs["evaluate"], predict=graphs["predict"], fit=fit, guards=guards, span=item.span,
+        name=item.alias.id if item.alias else work.model.name,
+        model=work.model,
+        data=work.data,
+        batch_axis=work.batch,
+        forward=forward,
+        evaluate=graphs["evaluate"],
+        predict=graphs["predict"],
+        fit=fit,
+        guards=guards,
+        span=item.span,
         **settings,
     )
 
@@ -100,8 +125,12 @@ def _begin(item: ast.Train, file: File, model_of: Callable[[Template], Model], d
         if not isinstance(template, Template) or template.definition.kind != "model":
             models = [n for n, i in file.items.items() if isinstance(i, ast.Definition) and i.kind == "model"]
             close = nearest(item.model.id, models)
-            raise Problem("Z0713", f"there is no model {item.model.id}", item.model.span,
-                          help=f"did you mean `{close}`?" if close else "")
+            raise Problem(
+                "Z0713",
+                f"there is no model {item.model.id}",
+                item.model.span,
+                help=f"did you mean `{close}`?" if close else "",
+            )
         if ("data",) not in entries:
             raise Poisoned
         data, fields = bind_fields(e, file, dataset_of(e, file, entries[("data",)].value), template)
@@ -121,15 +150,27 @@ def _entries(item: ast.Train, diagnostics: Diagnostics) -> dict[tuple[str, ...],
         dotted = len(key) == 2 and key[0] in ("prepare", "augment")
         if key[0] not in KEYS or (len(key) > 1 and not dotted):
             close = nearest(key[0], KEYS)
-            diagnostics.add(Problem("Z0701", f"a recipe has no key {name}", entry.span,
-                                    help=f"did you mean `{close}`?" if close else f"keys: {', '.join(KEYS)}"))
+            diagnostics.add(
+                Problem(
+                    "Z0701",
+                    f"a recipe has no key {name}",
+                    entry.span,
+                    help=f"did you mean `{close}`?" if close else f"keys: {', '.join(KEYS)}",
+                )
+            )
         elif key in found:
             diagnostics.add(Problem("Z0702", f"{name} is given twice", entry.span, (found[key].span, "the first time")))
         else:
             found[key] = entry
     if ("epochs",) in found and ("steps",) in found:
-        diagnostics.add(Problem("Z0710", "`epochs` and `steps`: give one", found[("steps",)].span,
-                                (found[("epochs",)].span, "the other")))
+        diagnostics.add(
+            Problem(
+                "Z0710",
+                "`epochs` and `steps`: give one",
+                found[("steps",)].span,
+                (found[("epochs",)].span, "the other"),
+            )
+        )
     return found
 
 
@@ -181,8 +222,12 @@ def _call_model(work: Work, stage: Stage) -> Any:
         if not name:
             continue
         if name in stage.inputs:
-            raise Problem("Z0708", f"{name} is a result of {d.name} and a field of the data", d.results[i].span,
-                          help="rename the result")
+            raise Problem(
+                "Z0708",
+                f"{name} is a result of {d.name} and a field of the data",
+                d.results[i].span,
+                help="rename the result",
+            )
         stage.s.vars[name] = value
     return result
 
@@ -213,9 +258,7 @@ def _augment(work: Work, stage: Stage) -> None:
     stage.e.counters = counters
 
 
-def _transformed(
-    work: Work, stage: Stage, key: tuple[str, ...], entry: ast.Entry
-) -> tuple[list[str], list[Tensor]]:
+def _transformed(work: Work, stage: Stage, key: tuple[str, ...], entry: ast.Entry) -> tuple[list[str], list[Tensor]]:
     """The fields that a `prepare` or `augment` entry changes, with their new values."""
     value = evaluate(stage.e, stage.s, entry.value)
     if len(key) == 2:
@@ -229,8 +272,9 @@ def _transformed(
             if any(f.name == name for f in work.fields):
                 continue  # a field that this graph does not have
             close = nearest(name, stage.inputs)
-            raise Problem("Z0712", f"the data has no field {name}", entry.span,
-                          help=f"did you mean `{close}`?" if close else "")
+            raise Problem(
+                "Z0712", f"the data has no field {name}", entry.span, help=f"did you mean `{close}`?" if close else ""
+            )
     kept = [(n, as_tensor(v, FLOAT, entry.span)) for n, v in zip(names, values, strict=True) if n in stage.inputs]
     return [n for n, _ in kept], [v for _, v in kept]
 
@@ -288,8 +332,12 @@ def _loss(work: Work, stage: Stage) -> Tensor:
     value = evaluate(stage.e, stage.s, expression)
     loss = to_float(value, stage.s, expression.span)
     if loss.order:
-        raise Problem("Z0704", f"the loss must be one number, this is {stage.s.show(loss)}", expression.span,
-                      help="reduce it: `mean(…)`")
+        raise Problem(
+            "Z0704",
+            f"the loss must be one number, this is {stage.s.show(loss)}",
+            expression.span,
+            help="reduce it: `mean(…)`",
+        )
     stage.s.vars["loss"] = loss
     return loss
 
@@ -339,20 +387,27 @@ def metric_expressions(work: Work) -> list[tuple[str, ast.Expr]]:
 
 def _function_name(x: Any) -> str:
     while not isinstance(x, ast.Name):
-        x = x.function if isinstance(x, ast.Call | ast.Pipe) else x.base if isinstance(x, ast.Index | ast.Attribute) else None
+        x = (
+            x.function
+            if isinstance(x, ast.Call | ast.Pipe)
+            else x.base
+            if isinstance(x, ast.Index | ast.Attribute)
+            else None
+        )
         if x is None:
             return "metric"
     return str(x.id)
 
 
 def _metric(work: Work, stage: Stage, name: str, expression: ast.Expr) -> Port:
-    if name in stage.inputs or name in stage.s.vars and name != "loss":
+    if name in stage.inputs or (name in stage.s.vars and name != "loss"):
         raise Problem("Z0708", f"the metric {name} has the name of a field or result", expression.span)
     value = to_float(evaluate(stage.e, stage.s, expression), stage.s, expression.span)
     if value.order:
         what = "still has the batch axis" if work.batch in value.order else "must be one number"
-        raise Problem("Z0705", f"the metric {name} {what}: {stage.s.show(value)}", expression.span,
-                      help="reduce it: `mean(…)`")
+        raise Problem(
+            "Z0705", f"the metric {name} {what}: {stage.s.show(value)}", expression.span, help="reduce it: `mean(…)`"
+        )
     work.metrics.append(name)
     stage.s.vars[name] = value
     return Port(name, value.node, (), "metric")

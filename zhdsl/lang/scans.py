@@ -45,7 +45,9 @@ def run_scan(e: Elaborator, s: Scope, x: ast.Scan, run_body: RunBody) -> Any:
     finally:
         e.counters = counters
     if not frame.emitted:
-        raise Problem("Z0610", "the body of a scan emits something", x.span, help="end it with `emit y` or `emit last h`")
+        raise Problem(
+            "Z0610", "the body of a scan emits something", x.span, help="end it with `emit y` or `emit last h`"
+        )
     return _close(e, s, x, frame, inner, before)
 
 
@@ -99,9 +101,7 @@ def run_emit(e: Elaborator, s: Scope, frame: Frame, x: ast.Emit) -> None:
             frame.emitted.append((False, name, tensors.as_tensor(value, dtype, item.span)))
 
 
-def _close(
-    e: Elaborator, s: Scope, x: ast.Scan, frame: Frame, inner: Scope, before: list[tuple[str, Tensor]]
-) -> Any:
+def _close(e: Elaborator, s: Scope, x: ast.Scan, frame: Frame, inner: Scope, before: list[tuple[str, Tensor]]) -> Any:
     """Close the body and make the node; project what was emitted."""
     steps = frame.size or _known_length(e, s, x)
     inits, slots, after = [], [], []
@@ -139,8 +139,12 @@ def _known_length(e: Elaborator, s: Scope, x: ast.Scan) -> Size:
     value = found if found is not None else lookup(e, s, x.axis.id)
     if isinstance(value, int | Size) and not isinstance(value, bool):
         return Size.of(value)
-    raise Problem("Z0612", f"how long is the scan over {x.axis.id}?", x.axis.span,
-                  help=f"slice a tensor with that axis, or write `over {x.axis.id} = n`")
+    raise Problem(
+        "Z0612",
+        f"how long is the scan over {x.axis.id}?",
+        x.axis.span,
+        help=f"slice a tensor with that axis, or write `over {x.axis.id} = n`",
+    )
 
 
 def _carried(s: Scope, value: Any, slot: Tensor, c: ast.Bind) -> Node:
@@ -148,12 +152,18 @@ def _carried(s: Scope, value: Any, slot: Tensor, c: ast.Bind) -> Node:
     t = tensors.as_tensor(value, slot.type.dtype, c.span)
     surplus = [n for n in t.order if n not in slot.type.sizes]
     if surplus or t.type.dtype != slot.type.dtype or any(t.type.sizes[n] != slot.type.sizes[n] for n in t.order):
-        raise Problem("Z0606", f"the carry {c.name.id} starts as {s.show(slot)} and becomes {s.show(t)}", c.span,
-                      help=f"start from the full type, e.g. `{c.name.id} = zeros{s.show(t)}`")
+        raise Problem(
+            "Z0606",
+            f"the carry {c.name.id} starts as {s.show(slot)} and becomes {s.show(t)}",
+            c.span,
+            help=f"start from the full type, e.g. `{c.name.id} = zeros{s.show(t)}`",
+        )
     return tensors.expanded(t, slot.type.axes, slot.order).node
 
 
-def _capture(outputs: Sequence[Node], slots: Sequence[Node], key: int) -> tuple[tuple[Node, ...], list[Node], list[Node]]:
+def _capture(
+    outputs: Sequence[Node], slots: Sequence[Node], key: int
+) -> tuple[tuple[Node, ...], list[Node], list[Node]]:
     """Replace what depends on no slot by slots of its own; constants are copied into the body."""
     inside: set[Node] = set(slots)
     frontier: dict[Node, None] = {}
@@ -194,4 +204,3 @@ def _results(x: ast.Scan, frame: Frame, node: Node, body: Body, before: list[tup
             values.append(Tensor(project(node, emitted), tuple(order)))
             emitted += 1
     return values[0] if len(values) == 1 else Many(tuple(values), tuple(names))
-

@@ -47,8 +47,12 @@ def _made_axes(e: Elaborator, s: Scope, arg: ast.Arg, name: str) -> list[tuple[s
     if isinstance(arg, ast.Name):
         n = axis_size(e, s, ast.Axis(arg.id, span=arg.span))
         if n is None:
-            raise Problem("Z0322", f"{name}[{arg.id}]: the size of {arg.id} is not known here", arg.span,
-                          help=f"give it, `{arg.id} = x.{arg.id}`")
+            raise Problem(
+                "Z0322",
+                f"{name}[{arg.id}]: the size of {arg.id} is not known here",
+                arg.span,
+                help=f"give it, `{arg.id} = x.{arg.id}`",
+            )
         return [(s.labels.get(arg.id) or s.introduce(arg.id), n)]
     raise Problem("Z0301", "an axis needs a name", arg.span, help=f"write `N = {arg.span.text}`")
 
@@ -109,7 +113,9 @@ def path_matches(e: Elaborator, s: Scope, b: Builtin, at: Span) -> bool:
     """`matches[path, globs]`: whether a path fits one of the patterns, as in a shell."""
     from fnmatch import fnmatchcase
 
-    given = [a for a in b.args or () if not isinstance(a, ast.Keyword | ast.Range | ast.Relabel | ast.Rest | ast.RestSized)]
+    given = [
+        a for a in b.args or () if not isinstance(a, ast.Keyword | ast.Range | ast.Relabel | ast.Rest | ast.RestSized)
+    ]
     parts = [static(e, s, a, "a path and its patterns") for a in given]
     if len(parts) != 2 or not isinstance(parts[0], str):
         raise Problem("Z0402", "matches takes a path and a list of patterns", at)
@@ -307,12 +313,26 @@ def _window(e: Elaborator, s: Scope, b: Builtin, values: Sequence[Any], spans: S
     for label, tap in axes_with_taps(e, s, t, positional, at):
         low, count = _geometry(s, t.type.sizes[label], taps, stride, dilation, pad, at)
         if count.number is not None and count.number < 1:
-            raise Problem("Z0328", f"a window of {taps} does not fit an axis {s.shown(label)} of {t.type.sizes[label]}", at,
-                          help='pad it: `pad = "same"`')
+            raise Problem(
+                "Z0328",
+                f"a window of {taps} does not fit an axis {s.shown(label)} of {t.type.sizes[label]}",
+                at,
+                help='pad it: `pad = "same"`',
+            )
         if count.number is None:
             e.guard(Size.of(1), "<=", count, at, f"a window of {taps} fits {s.shown(label)} = {t.type.sizes[label]}")
-        node = apply("window", t.node, label=label, tap=tap, taps=Size.of(taps), stride=Size.of(stride),
-                     dilation=Size.of(dilation), low=low, count=count, fill=fill)
+        node = apply(
+            "window",
+            t.node,
+            label=label,
+            tap=tap,
+            taps=Size.of(taps),
+            stride=Size.of(stride),
+            dilation=Size.of(dilation),
+            low=low,
+            count=count,
+            fill=fill,
+        )
         order.append(tap)
         t = Tensor(node, tuple(order))
     return t
@@ -324,9 +344,7 @@ def _positive(named: dict[str, ast.Expr], at: Span, **numbers: Any) -> None:
             raise Problem("Z0324", f"{name} is at least 1, not {value}", named[name].span if name in named else at)
 
 
-def axes_with_taps(
-    e: Elaborator, s: Scope, t: Tensor, args: Sequence[ast.Arg], at: Span
-) -> list[tuple[str, str]]:
+def axes_with_taps(e: Elaborator, s: Scope, t: Tensor, args: Sequence[ast.Arg], at: Span) -> list[tuple[str, str]]:
     """The named axes with the labels of their taps: the same with a prime."""
     found: list[tuple[str, str]] = []
     for arg in args:
@@ -378,8 +396,16 @@ def _fold(e: Elaborator, s: Scope, b: Builtin, values: Sequence[Any], spans: Seq
         extent = (t.type.sizes[tap] - 1) * dilation + 1
         full = (t.type.sizes[label] - 1) * stride + extent - 2 * Size.of(low)
         n = Size.of(whole_option(e, s, named, "size", 0)) if "size" in named else full
-        node = apply("fold", t.node, label=label, tap=tap, stride=Size.of(stride), dilation=Size.of(dilation),
-                     low=Size.of(low), size=n)
+        node = apply(
+            "fold",
+            t.node,
+            label=label,
+            tap=tap,
+            stride=Size.of(stride),
+            dilation=Size.of(dilation),
+            low=Size.of(low),
+            size=n,
+        )
         t = Tensor(node, tuple(o for o in t.order if o != tap))
     return t
 
@@ -436,13 +462,24 @@ def known_size(e: Elaborator, s: Scope, b: Builtin, at: Span) -> Any:
         for label in axis_names(e, s, arg):
             known = s.size_of(label)
             if known is None:
-                raise Problem("Z0322", f"the size of {s.shown(label)} is not known here", arg.span,
-                              help="give a tensor: `size[T](x)`")
+                raise Problem(
+                    "Z0322",
+                    f"the size of {s.shown(label)} is not known here",
+                    arg.span,
+                    help="give a tensor: `size[T](x)`",
+                )
             product = product * known
     return sized(product)
 
 
 VALUES.update(
-    size=known_size, iota=iota, zeros=filled, ones=filled, uniform=uniform, values=listed, first=chosen_axes, others=chosen_axes,
+    size=known_size,
+    iota=iota,
+    zeros=filled,
+    ones=filled,
+    uniform=uniform,
+    values=listed,
+    first=chosen_axes,
+    others=chosen_axes,
     matches=path_matches,
 )

@@ -9,40 +9,52 @@ from zhdsl.lang import ast
 from zhdsl.lang.axes import ascribe
 from zhdsl.lang.elaborator import Elaborator, poison
 from zhdsl.lang.expressions import evaluate, truth, whole
-from zhdsl.lang.problem import Poisoned, Problem
-from zhdsl.lang.scope import Scope
+from zhdsl.lang.problem import Poisoned, Problem, telling
 from zhdsl.lang.scans import run_emit, run_scan
+from zhdsl.lang.scope import Scope
 from zhdsl.lang.tensors import as_tensor, typed
-from zhdsl.lang.values import POISON, Instance, Many, Poison, Template, Tensor, is_number
+from zhdsl.lang.values import POISON, Instance, Many, Template, Tensor, is_number
 from zhdsl.lang.weights import declare_param, declare_state, update_state
 
 MAX_REPEAT = 10_000
 
 
 def run_body(e: Elaborator, s: Scope, body: Sequence[ast.Stmt]) -> Any:
-    """The value that a body returns, or `None`. A statement that fails poisons its names; the others still run."""
-    if s.file.is_library:  # a problem in the library is the caller's: it is reported at the call
-        for statement in body:
-            TABLE[type(statement)](e, s, statement)
-        return s.returned
-    failed = False
-
-    def on_problem() -> None:
-        nonlocal failed
-        failed = True
-
-    for statement in body:
-        if s.done:
-            raise Problem("Z0618", "nothing is reached after `return`", statement.span)
-        with e.diagnostics.collecting(on_problem):
-            TABLE[type(statement)](e, s, statement)
-            continue
-        _poison_all(s, statement)
-    if failed and not s.done:
-        raise Poisoned
-    if s.done and isinstance(s.returned, Poison):
+    """The value that a body returns, or `None`. Raises `Poisoned` where that value could not be made."""
+    run_statements(e, s, body)
+    if s.returned is POISON:
         raise Poisoned
     return s.returned
+
+
+def run_statements(e: Elaborator, s: Scope, body: Sequence[ast.Stmt]) -> None:
+    """Run them in order. A statement that fails is reported and poisons its names; the others still run."""
+    if s.file.is_library:  # a problem in the library is the caller's: it is reported at the call
+        for statement in body:
+            _run(e, s, statement)
+        return
+    failed = [statement for statement in body if not _ran(e, s, statement)]
+    if failed and not s.done:
+        raise Poisoned
+
+
+def _run(e: Elaborator, s: Scope, statement: ast.Stmt) -> None:
+    e.spend(statement.span)
+    with telling(statement.span):
+        TABLE[type(statement)](e, s, statement)
+
+
+def _ran(e: Elaborator, s: Scope, statement: ast.Stmt) -> bool:
+    """Run one statement; if it fails, report it and poison the names it would have bound."""
+    if s.done:
+        raise Problem("Z0618", "nothing is reached after `return`", statement.span)
+    ran = False
+    with e.diagnostics.collecting(), e.telling_caller():
+        _run(e, s, statement)
+        ran = True
+    if not ran:
+        _poison_all(s, statement)
+    return ran
 
 
 def _poison_all(s: Scope, statement: ast.Stmt) -> None:
@@ -54,7 +66,11 @@ def _poison_all(s: Scope, statement: ast.Stmt) -> None:
     elif isinstance(statement, ast.Return):
         s.returned, s.done = POISON, True
     elif isinstance(statement, ast.Repeat | ast.If | ast.When):
-        for inner in (*getattr(statement, "body", ()), *getattr(statement, "then", ()), *(getattr(statement, "other", ()) or ())):
+        for inner in (
+            *getattr(statement, "body", ()),
+            *getattr(statement, "then", ()),
+            *(getattr(statement, "other", ()) or ()),
+        ):
             _poison_all(s, inner)
 
 
@@ -82,13 +98,21 @@ def bind_name(e: Elaborator, s: Scope, target: ast.Name, value: Any, x: ast.Assi
     """Give a name its value: an ascribed tensor in its order, a block's template as one instance."""
     name = target.id
     if name in s.statics or (name in s.sizes and name not in s.vars):
-        raise Problem("Z0203", f"{name} is a size or static here, it cannot be assigned", target.span,
-                      help="choose another name for the value")
+        raise Problem(
+            "Z0203",
+            f"{name} is a size or static here, it cannot be assigned",
+            target.span,
+            help="choose another name for the value",
+        )
     if x.type is not None:
         t = as_tensor(value, x.type.dtype or s.float, x.value.span)
         if not typed(t.type, x.type.dtype):
-            raise Problem("Z0501", f"{name} is declared {x.type.dtype or 'float'}, the value is {t.type.dtype}",
-                          x.value.span, help="an ascription does not convert: `f32(x)`, `i32(x)`")
+            raise Problem(
+                "Z0501",
+                f"{name} is declared {x.type.dtype or 'float'}, the value is {t.type.dtype}",
+                x.value.span,
+                help="an ascription does not convert: `f32(x)`, `i32(x)`",
+            )
         value = ascribe(e, s, t, x.type, x.value.span, name)
     if isinstance(value, Template) and value.definition.kind == "block":
         value = Instance(value, e.instance_path(s, name, target.span))
@@ -111,8 +135,7 @@ def _repeat(e: Elaborator, s: Scope, x: ast.Repeat) -> None:
             s.vars[x.var.id] = i
             s.statics.discard(x.var.id)
         try:
-            for statement in x.body:
-                TABLE[type(statement)](e, s, statement)
+            run_statements(e, s, x.body)
         finally:
             s.path = before
         if x.tied:
@@ -124,19 +147,19 @@ def _same_types(s: Scope, types: dict[str, Any], x: ast.Repeat) -> None:
     for name, type_ in types.items():
         value = s.vars.get(name)
         if isinstance(value, Tensor) and value.type != type_:
-            raise Problem("Z0616", f"`repeat … tied`: {name} changes its type, {s.show(type_)} to {s.show(value)}", x.span)
+            raise Problem(
+                "Z0616", f"`repeat … tied`: {name} changes its type, {s.show(type_)} to {s.show(value)}", x.span
+            )
 
 
 def _if(e: Elaborator, s: Scope, x: ast.If) -> None:
     branch = x.then if truth(e, s, x.test, "the condition of `if`") else x.other
-    for statement in branch or ():
-        TABLE[type(statement)](e, s, statement)
+    run_statements(e, s, branch or ())
 
 
 def _when(e: Elaborator, s: Scope, x: ast.When) -> None:
     branch = x.then if x.mode == e.mode else x.other
-    for statement in branch or ():
-        TABLE[type(statement)](e, s, statement)
+    run_statements(e, s, branch or ())
 
 
 def _return(e: Elaborator, s: Scope, x: ast.Return) -> None:
@@ -181,4 +204,3 @@ TABLE: dict[type, Callable[[Elaborator, Scope, Any], None]] = {
     ast.Emit: _emit,
     ast.Return: _return,
 }
-

@@ -17,7 +17,7 @@ from typing import Any
 from zhdsl.ir.sizes import Size
 from zhdsl.lang import ast
 from zhdsl.lang.elaborator import Elaborator
-from zhdsl.lang.expressions import evaluate, lookup, MISSING
+from zhdsl.lang.expressions import MISSING, evaluate, lookup
 from zhdsl.lang.nearest import nearest
 from zhdsl.lang.problem import Problem, listing
 from zhdsl.lang.scope import Scope
@@ -48,9 +48,9 @@ def bind_statics(
             found[parameter.name] = Axes((*before.labels, *value.labels), (*before.sizes, *value.sizes))
         else:
             found[parameter.name] = value
-    for arg in args:
-        if isinstance(arg, ast.Keyword):
-            _keyword(e, s, target, arg, found)
+    for keyword in args:
+        if isinstance(keyword, ast.Keyword):
+            _keyword(e, s, target, keyword, found)
     return found
 
 
@@ -62,8 +62,12 @@ def _keyword(e: Elaborator, s: Scope, target: Template | DatasetRef, arg: ast.Ke
         if arg.name in ("in", "out") and is_initialiser(target):
             return  # an initialiser that does not ask for fans is not told
         close = nearest(arg.name, declared)
-        raise Problem("Z0404", f"{name} has no static {arg.name}", arg.span,
-                      help=f"did you mean `{close}`?" if close else f"it has {listing(declared) or 'none'}")
+        raise Problem(
+            "Z0404",
+            f"{name} has no static {arg.name}",
+            arg.span,
+            help=f"did you mean `{close}`?" if close else f"it has {listing(declared) or 'none'}",
+        )
     if arg.name in found:
         raise Problem("Z0404", f"{arg.name} of {name} is given twice", arg.span)
     kind = "axes" if parameter.rest else parameter.kind
@@ -73,8 +77,12 @@ def _keyword(e: Elaborator, s: Scope, target: Template | DatasetRef, arg: ast.Ke
 def _surplus(name: str, declared: Sequence[ast.Static], span: Span, given: int) -> Problem:
     if not declared:
         return Problem("Z0403", f"{name} takes no statics", span, help=f"tensors go in ( ): `{name}(…)`")
-    return Problem("Z0403", f"{name} takes {len(declared)} statics, {given} are given", span,
-                   help=f"its statics are {listing(p.name for p in declared)}")
+    return Problem(
+        "Z0403",
+        f"{name} takes {len(declared)} statics, {given} are given",
+        span,
+        help=f"its statics are {listing(p.name for p in declared)}",
+    )
 
 
 def is_initialiser(target: Template | DatasetRef) -> bool:
@@ -93,15 +101,27 @@ def read(e: Elaborator, s: Scope, arg: ast.Arg, kind: str, callee: str, name: st
         raise Problem("Z0406", f"{name} of {callee} is no axis: a value is wanted", arg.span)
     value = evaluate(e, s, arg)
     if not fits(value, kind):
-        wanted = {"": "a value known at compile time", "int": "a whole number", "float": "a number",
-                  "bool": "true or false", "str": "a string", "ints": "a list of whole numbers"}.get(kind, f"of kind {kind}")
+        wanted = {
+            "": "a value known at compile time",
+            "int": "a whole number",
+            "float": "a number",
+            "bool": "true or false",
+            "str": "a string",
+            "ints": "a list of whole numbers",
+        }.get(kind, f"of kind {kind}")
         help_ = "sizes and options go in [ ], tensors in ( )" if kind_of(value) == "a tensor" else ""
         raise Problem("Z0406", f"{name} of {callee} is {wanted}, this is {_said(value)}", arg.span, help=help_)
     return float(value) if kind == "float" and isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def _said(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else repr(value) if isinstance(value, int | float | str) else kind_of(value)
+    return (
+        str(value).lower()
+        if isinstance(value, bool)
+        else repr(value)
+        if isinstance(value, int | float | str)
+        else kind_of(value)
+    )
 
 
 def fits(value: Any, kind: str) -> bool:

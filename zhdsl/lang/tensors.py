@@ -121,7 +121,13 @@ def cast(t: Tensor, dtype: str) -> Tensor:
 
 
 def elementwise(
-    e: Elaborator, s: Scope, op: str, values: Sequence[Any], spans: Sequence[Span], at: Span, dtype: str | None = None,
+    e: Elaborator,
+    s: Scope,
+    op: str,
+    values: Sequence[Any],
+    spans: Sequence[Span],
+    at: Span,
+    dtype: str | None = None,
     **attributes: Any,
 ) -> Tensor:
     """A by-name operation on values that are brought to one dtype (`dtype`, or the common one)."""
@@ -159,14 +165,18 @@ def matmul(e: Elaborator, s: Scope, a: Tensor, b: Tensor, spans: tuple[Span, Spa
             raise Problem(
                 "Z0314",
                 f"`@` is ambiguous: {names[0]} and {names[1]} are both axes of the left side",
-                at, (spans[0], s.show(a)), (spans[1], s.show(b)),
+                at,
+                (spans[0], s.show(a)),
+                (spans[1], s.show(b)),
                 help=f"say what is summed: `sum[{names[0]}](a * b)`",
             )
         if not same(s, a.type.sizes[p], b.type.sizes[q]):
             raise Problem(
                 "Z0315",
                 f"`@`: {names[0]} is {a.type.sizes[p]} and {names[1]} is {b.type.sizes[q]}",
-                at, (spans[0], s.show(a)), (spans[1], s.show(b)),
+                at,
+                (spans[0], s.show(a)),
+                (spans[1], s.show(b)),
                 help=f"say what is summed: `sum[{names[0]}](a * b)`",
             )
         inner = _private(a, b, p)

@@ -65,7 +65,11 @@ def _update(work: Work, weight: Weight, slots: dict[str, Weight]) -> Graph:
         if e.params:
             raise Problem("Z0714", f"{template.name} has parameters of its own: use `state`", x.span)
         slots.update(e.states)
-        data = [_port(n, t) for n, t in given.items() if n in {p.name for p in template.definition.params} - {"step", "epoch"}]
+        data = [
+            _port(n, t)
+            for n, t in given.items()
+            if n in {p.name for p in template.definition.params} - {"step", "epoch"}
+        ]
         return finish(e, f"update.{weight.path}", data, [Port("w", result.node, weight.order, "result")])
 
 

@@ -16,7 +16,7 @@ from zhdsl.lang.nearest import nearest
 from zhdsl.lang.problem import Problem
 from zhdsl.lang.scope import Scope
 from zhdsl.lang.tensors import as_tensor, cast, expanded, renamed
-from zhdsl.lang.values import AxisName, Axes, Builtin, Instance, Template, Tensor
+from zhdsl.lang.values import Axes, AxisName, Builtin, Instance, Template, Tensor
 from zhdsl.source import Span
 
 MAX_ELEMENTS = 2**31
@@ -25,18 +25,24 @@ MAX_ELEMENTS = 2**31
 def declare_param(e: Elaborator, s: Scope, name: ast.Name, x: ast.Param) -> None:
     """`param W: type = init`: made at the instance's first call, the same at all others."""
     if s.instance is None:
-        raise Problem("Z0601", "`param` stands in a block only", x.span, help=f"make it `block …` instead of `{s.kind}`")
+        raise Problem(
+            "Z0601", "`param` stands in a block only", x.span, help=f"make it `block …` instead of `{s.kind}`"
+        )
     weight, order = _weight(e, s, s.instance, name, x, "param")
     e.params.setdefault(weight.path, weight)
     node = apply("param", path=weight.path, type=weight.type)
     made = renamed(Tensor(node, weight.order), dict(zip(weight.order, order, strict=True)))
-    s.vars[name.id] = cast(made, s.float) if weight.type.dtype == FLOAT else made  # the master keeps the program's float
+    s.vars[name.id] = (
+        cast(made, s.float) if weight.type.dtype == FLOAT else made
+    )  # the master keeps the program's float
 
 
 def declare_state(e: Elaborator, s: Scope, name: ast.Name, x: ast.State) -> None:
     """`state mu: type = init`: reads see the updates before them in program order."""
     if s.instance is None:
-        raise Problem("Z0604", "`state` stands in a block only", x.span, help=f"make it `block …` instead of `{s.kind}`")
+        raise Problem(
+            "Z0604", "`state` stands in a block only", x.span, help=f"make it `block …` instead of `{s.kind}`"
+        )
     weight, order = _weight(e, s, s.instance, name, x, "state")
     e.states.setdefault(weight.path, weight)
     before = e.current.get(weight.path) or Tensor(apply("state", path=weight.path, type=weight.type), weight.order)
@@ -84,18 +90,28 @@ def _weight(
     typed_axes = []
     for label, (_, n, axis) in zip(written, axes, strict=True):
         if n is None:
-            raise Problem("Z0602", f"the size of {label} of {name.id} is not known", axis.span, help=f"write `{label} = …`")
+            raise Problem(
+                "Z0602", f"the size of {label} of {name.id} is not known", axis.span, help=f"write `{label} = …`"
+            )
         if n.number is None and what == "param":  # a state may have data axes: it is stream state then
-            raise Problem("Z0602", f"the size {label} = {n} of {name.id} must be a number: weights do not depend on data",
-                          axis.span, help=f"give {n} a number in the model's signature")
+            raise Problem(
+                "Z0602",
+                f"the size {label} = {n} of {name.id} must be a number: weights do not depend on data",
+                axis.span,
+                help=f"give {n} a number in the model's signature",
+            )
         if n.number is not None and not 0 < n.number < MAX_ELEMENTS:
             raise Problem("Z0324", f"{label} of {name.id} is {n}", axis.span)
         typed_axes.append((label, n))
     type_ = Type(x.type.dtype or FLOAT, tuple(typed_axes))
     known = instance.weights.setdefault(name.id, type_)
     if known != type_:
-        raise Problem("Z0603", f"{path} was made as {s.show(known)}, here it would be {s.show(type_)}", x.span,
-                      help="an instance has one set of parameters: sizes must agree at all its calls")
+        raise Problem(
+            "Z0603",
+            f"{path} was made as {s.show(known)}, here it would be {s.show(type_)}",
+            x.span,
+            help="an instance has one set of parameters: sizes must agree at all its calls",
+        )
     count = type_.count().number
     if count is not None and count > MAX_ELEMENTS:
         raise Problem("Z0005", f"{path} has {count:,} elements, the limit is {MAX_ELEMENTS:,}", x.span)
@@ -125,7 +141,12 @@ def _interface(s: Scope, axes: list[Any]) -> list[str]:
 
 
 def initial(
-    e: Elaborator, s: Scope, path: str, type_: Type, written: tuple[str, ...], order: tuple[str, ...],
+    e: Elaborator,
+    s: Scope,
+    path: str,
+    type_: Type,
+    written: tuple[str, ...],
+    order: tuple[str, ...],
     x: ast.Param | ast.State,
 ) -> Graph:
     """The graph of the first value: no input but the seed, random streams named by the path."""
@@ -140,7 +161,13 @@ def initial(
 
 
 def make_initial(
-    e: Elaborator, s: Scope, value: Any, type_: Type, written: tuple[str, ...], order: tuple[str, ...], path: str,
+    e: Elaborator,
+    s: Scope,
+    value: Any,
+    type_: Type,
+    written: tuple[str, ...],
+    order: tuple[str, ...],
+    path: str,
     span: Span,
 ) -> Tensor:
     """A value of the weight's type, from an initialiser, a number or a tensor without axes of its own."""
@@ -191,11 +218,14 @@ def weight_of(e: Elaborator, s: Scope, instance: Instance, x: ast.Attribute) -> 
         if not instance.weights:
             raise Problem("Z0208", f"{instance.template.name} has no parameters before its first call", x.span)
         close = nearest(x.name, instance.weights)
-        raise Problem("Z0208", f"{instance.template.name} has no parameter {x.name}", x.span,
-                      help=f"did you mean `{close}`?" if close else "")
+        raise Problem(
+            "Z0208",
+            f"{instance.template.name} has no parameter {x.name}",
+            x.span,
+            help=f"did you mean `{close}`?" if close else "",
+        )
     if path in e.params:
         t = Tensor(apply("param", path=path, type=weight.type), weight.order)
     else:
         t = e.current.get(path) or Tensor(apply("state", path=path, type=weight.type), weight.order)
     return renamed(t, {label: s.introduce(label) for label in weight.order})
-

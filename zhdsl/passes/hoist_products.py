@@ -4,7 +4,8 @@
       z = contract[D](x_t, W) + contract[N](h, U)     scan[T](h; %1, U):
                                                         z = %1_t + contract[N](h, U)
 
-What follows such a product element by element, without growing, goes with it (the bias, for one). A value that depends
+What follows such a product element by element, without growing, goes with it: the bias; in the backward loop, which
+has the carries on entry as slices, the whole forward step that it computes again. A value that depends
 on no slice at all never was in the loop: checking captures it from outside.
 """
 
@@ -19,6 +20,8 @@ from zhdsl.ir.node import Node, make, rebuild, topological
 from zhdsl.ops.loop import Scan
 from zhdsl.passes.loop_body import Lifting, extra_slots
 from zhdsl.passes.rewriting import changed, settle
+
+SMALLER = ("slice", "drop", "relabel")  # moves that never grow a value
 
 
 def hoist_products(graph: Graph) -> Graph:
@@ -63,6 +66,8 @@ def _worth(body: Body) -> list[Node]:
 
 
 def _follows(n: Node, fit: set[Node]) -> bool:
+    if n.op.name in SMALLER:
+        return n.operands[0] in fit
     return n.op.family == "elementwise" and any(x in fit and x.type.axes == n.type.axes for x in n.operands)
 
 

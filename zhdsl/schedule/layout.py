@@ -105,7 +105,9 @@ def _(op: Elementwise, node: Node, layout: Layout) -> Order:
 @natural.register
 def _(op: Contract, node: Node, layout: Layout) -> Order:
     a, b = node.operands
-    big, small = (a, b) if sample(a.type.count()) >= sample(b.type.count()) else (b, a)
+    counts = [x.type.count() for x in (a, b)]  # data, whose sizes are not all known, lead; weights follow
+    weights = [(bool(n.symbols), sample(n)) for n in counts]
+    big, small = (a, b) if weights[0] >= weights[1] else (b, a)
     both = [n for n in layout.natural[big] if n in small.type.sizes]
     rest = [n for n in layout.natural[big] if n not in small.type.sizes]
     return kept((*both, *rest, *layout.natural[small]), node)

@@ -19,6 +19,8 @@ from zhdsl.schedule.tape import Copy, Tape
 from zhdsl.schedule.views import View, arranged, by_stride, merged_stride, sample, without
 from zhdsl.schedule.windows import PIECE, piece
 
+ELEMENTWISE_PIECE = 1 << 15
+
 Labels = tuple[str, ...]
 
 
@@ -54,6 +56,8 @@ def place_product(tape: Tape, node: Node, a: View, b: View) -> View:
         order = tuple(dict.fromkeys((*a.labels, *b.labels)))
         return tape.step(Mul(), (a, b), node.type.dtype, [(n, node.type.sizes[n]) for n in order], node)
     sides = _sides(a, b, labels)
+    if not sides.outer(sides.big) and not sides.outer(sides.small) and not _dots(sides):
+        return _weighed(tape, node, sides)
     order = result_order(sides, tape.layout.wishes.get(node))
     large, bad = _copied(sides, order)
     tile = _tile(sides, order, large) if large else None
@@ -83,10 +87,15 @@ def _summed(tape: Tape, view: View, labels: Sequence[str]) -> View:
 
 
 def _sides(a: View, b: View, labels: Sequence[str]) -> Sides:
-    swapped = sample(b.count) > sample(a.count)
+    swapped = _weight(b) > _weight(a)
     big, small = (b, a) if swapped else (a, b)
     batch = tuple(n for n in by_stride(big) if n in small.sizes and n not in labels)
     return Sides(big, small, swapped, batch, tuple(n for n in by_stride(big) if n in labels))
+
+
+def _weight(view: View) -> tuple[bool, int]:
+    """What has a size that is not known is data and leads; weights follow."""
+    return bool(view.count.symbols), sample(view.count)
 
 
 # ---------------------------------------------------------------- the result's order
@@ -101,6 +110,39 @@ def result_order(sides: Sides, wish: Labels | None) -> Labels:
     if not ends_well or (overlaps(sides.big) and tuple(n for n in order if n in big) != big):
         return default
     return order
+
+
+# ---------------------------------------------------------------- without a matrix: every label is in both operands
+def _dots(sides: Sides) -> bool:
+    """Whether the sums run over contiguous memory in both operands."""
+    return all(merged_stride(view, sides.summed) == 1 for view in (sides.big, sides.small))
+
+
+def _weighed(tape: Tape, node: Node, sides: Sides) -> View:
+    """Products into scratch, then sums, piece by piece: many short strided sums are no work for a library."""
+    view, dtype = sides.big, node.type.dtype
+    label = by_stride(view)[0]
+    tile = Tile(label, piece(view, label, ELEMENTWISE_PIECE))
+    depth = tape.depth_of((sides.big, sides.small))
+    scratch = tape.local(dtype, [(n, tile.size if n == label else view.sizes[n]) for n in by_stride(view)])
+    axes = [(n, node.type.sizes[n]) for n in sides.batch]
+    out = tape.buffer(dtype, axes, depth)
+    steps = [Step(Mul(), (sides.big, sides.small), scratch)]
+    last = Step(Sum(sides.summed), (scratch,), out, node)
+    return _accumulated(tape, steps, last, tile, depth)
+
+
+def _accumulated(tape: Tape, steps: list[Step], last: Step, tile: Tile, depth: int) -> View:
+    """Write a kernel that ends in this step; where pieces divide what is summed, every piece adds its part."""
+    out = last.output
+    if tile.label in out.sizes:
+        steps = [*steps, last]
+    else:
+        tape.fill(0.0, out, depth)
+        part = tape.local(tape.buffers[out.buffer].dtype, out.axes)
+        steps = [*steps, replace(last, output=part), Step(Add(), (out, part), out)]
+    tape.write(Kernel("", "contract", tuple(steps), tile), depth)
+    return out
 
 
 # ---------------------------------------------------------------- what must be copied
@@ -187,14 +229,7 @@ def _write(
     out = tape.buffer(dtype, axes, depth)
     operands = (views["small"], views["big"]) if sides.swapped else (views["big"], views["small"])
     last = Step(Contract(sides.summed), operands, out, node)
-    if tile is None:
-        tape.write(last, depth)
-        return out
-    if tile.label in sides.summed:  # every piece adds its part
-        tape.fill(0.0, out, depth)
-        part = tape.local(dtype, axes)
-        steps += [replace(last, output=part), Step(Add(), (out, part), out)]
-    else:
-        steps.append(last)
-    tape.write(Kernel("", "contract", tuple(steps), tile), depth)
+    if tile is not None:
+        return _accumulated(tape, steps, last, tile, depth)
+    tape.write(last, depth)
     return out

@@ -77,7 +77,7 @@ def test_cross_entropy_takes_classes_on_any_axis_and_more_than_one_position() ->
 
 
 def test_a_certain_mistake_costs_a_finite_amount_with_a_finite_gradient() -> None:
-    m = session("y: [B]", "param z: [B=2] = zeros\nreturn binary_cross_entropy_logits(z, y)")
+    m = session("y: [B=2]", "param z: [B=2] = zeros\nreturn binary_cross_entropy_logits(z, y)")
     m.params["z"] = np.array([1000.0, -1000.0])
     loss, gradient = m.value_and_grad(np.array([0.0, 1.0]))
     assert loss == 1000
