@@ -174,13 +174,11 @@ def body_is_closed(body: Body) -> Wrong:
     yield from (f"{describe(node)} is none of the body's slots" for node in _foreign(body.nodes, set(body.slots)))
 
 
-def slots_are_in_order(body: Body) -> Wrong:
-    """The slots are of one key and numbered from 0; carries and slices come first."""
-    found: list[tuple[object, object]] = []
-    for slot in body.slots:
-        found.append((getattr(slot.op, "key", None), getattr(slot.op, "index", None)))
-    if found != [(found[0][0], i) for i in range(len(found))]:
-        yield "the slots are not numbered in order, with one key"
+def slots_fit(body: Body) -> Wrong:
+    """The slots are of one key and distinct, carries first, then slices; every carry has a next value."""
+    keys = {getattr(slot.op, "key", None) for slot in body.slots}
+    if any(slot.op.name != "slot" for slot in body.slots) or len(keys) > 1 or len(set(body.slots)) < len(body.slots):
+        yield "its slots are not distinct slots of one key"
     if not 0 <= body.carries <= body.carries + body.slices <= len(body.slots) or len(body.next) != body.carries:
         yield f"{body.carries} carries, {body.slices} slices, {len(body.slots)} slots and {len(body.next)} next"
 
@@ -210,4 +208,4 @@ NODE_RULES: tuple[Callable[[Node], Wrong], ...] = (
     type_is_inferred,
     sizes_are_counts,
 )
-BODY_RULES: tuple[Callable[[Body], Wrong], ...] = (body_is_acyclic, slots_are_in_order, body_is_closed)
+BODY_RULES: tuple[Callable[[Body], Wrong], ...] = (body_is_acyclic, slots_fit, body_is_closed)

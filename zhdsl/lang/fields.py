@@ -37,8 +37,9 @@ class Field:
 
 def dataset_of(e: Elaborator, file: File, x: ast.Expr) -> tuple[DatasetRef, Span]:
     """The dataset that an expression names."""
-    if isinstance(x, ast.Name) and file.find(e, x.id) is None:
-        raise Problem("Z0707", f"there is no dataset {x.id}", x.span, help=_close(file, x.id))
+    name = x.base if isinstance(x, ast.Index) else x
+    if isinstance(name, ast.Name) and file.find(e, name.id) is None:
+        raise Problem("Z0707", f"there is no dataset {name.id}", name.span, help=_close(file, name.id))
     value = evaluate(e, Scope(file, kind="recipe"), x)
     if not isinstance(value, DatasetRef):
         raise Problem("Z0707", f"a dataset is wanted, this is {kind_of(value)}", x.span, help="e.g. `data = digits[]`")

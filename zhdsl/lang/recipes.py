@@ -198,13 +198,22 @@ def _start(work: Work, b: Builder, mode: str, only_inputs: bool = False) -> Stag
         for label in f.order:
             s.labels.setdefault(label, label)
             s.used.add(label)
-        s.sizes.update({label: n for label, n in f.type.axes if n == Size.of(label)})
+    s.sizes.update(_named_sizes(work.fields))
     s.vars.update(raw)
     stage = Stage(e, s, [Port(n, t.node, t.order, "data") for n, t in raw.items()], {}, raw)
     _prepare(work, stage)
     if mode == "train":
         _augment(work, stage)
     return stage
+
+
+def _named_sizes(fields: tuple[Field, ...]) -> dict[str, Size]:
+    """A field's label names its size, where all fields agree on it."""
+    found: dict[str, set[Size]] = {}
+    for f in fields:
+        for label, n in f.type.axes:
+            found.setdefault(label, set()).add(n)
+    return {label: sizes.pop() for label, sizes in found.items() if len(sizes) == 1}
 
 
 def _call_model(work: Work, stage: Stage) -> Any:

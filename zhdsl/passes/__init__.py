@@ -1,0 +1,91 @@
+"""Graph to graph: each file is one pass, a function of the file's name; their order is the tuple here.
+
+    fold_constants                 what is known before the data
+    simplify_algebra               identities of arithmetic, sums, moves, choices (`rules/`, a file per family of ops)
+    stabilize_numerics             logarithms, softmaxes and sigmoids that do not overflow
+    erase_stops                    what only differentiation looks at
+    hoist_products, sink_sums      products before a loop and sums behind it, over all steps at once
+    merge_common_subexpressions    equal things once
+    drop_dead_code                 results and inputs of loops that nobody reads
+
+A pass keeps the value of every output (what that means to the last bit: `rules/__init__.py`), the inputs and the
+places of the user's text; applied to its own result it does nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from zhdsl.ir.graph import Graph
+from zhdsl.passes.drop_dead_code import drop_dead_code
+from zhdsl.passes.erase_stops import erase_stops
+from zhdsl.passes.fold_constants import fold_constants
+from zhdsl.passes.hoist_products import hoist_products
+from zhdsl.passes.merge_common_subexpressions import merge_common_subexpressions
+from zhdsl.passes.rewriting import same
+from zhdsl.passes.simplify_algebra import simplify_algebra
+from zhdsl.passes.sink_sums import sink_sums
+from zhdsl.passes.stabilize_numerics import stabilize_numerics
+
+Pass = Callable[[Graph], Graph]
+
+# Before differentiation: nothing that the derivative depends on goes.
+BEFORE_DERIVATIVE: tuple[Pass, ...] = (
+    fold_constants,
+    simplify_algebra,
+    stabilize_numerics,
+    merge_common_subexpressions,
+    drop_dead_code,
+)
+# When nothing is differentiated any more.
+PASSES: tuple[Pass, ...] = (
+    erase_stops,
+    fold_constants,
+    simplify_algebra,
+    stabilize_numerics,
+    hoist_products,
+    sink_sums,
+    merge_common_subexpressions,
+    drop_dead_code,
+)
+MOST_ROUNDS = 6  # of all passes: each round finds what the last one laid open, two or three are usual
+
+__all__ = ["BEFORE_DERIVATIVE", "PASSES", "run_passes"]
+
+
+def run_passes(graph: Graph, passes: Sequence[Pass] = PASSES, verify: bool = False) -> Graph:
+    """The graph after all passes, again and again until none changes anything.
+
+    Args:
+        graph: any graph.
+        passes: which, in this order.
+        verify: check the graph before, and after every pass that changed it.
+
+    Raises:
+        CompilerError: the verifier found something; the message names the pass.
+    """
+    check = _verified if verify else _trusted
+    graph = check(graph, "before the passes")
+    for _ in range(MOST_ROUNDS):
+        before = graph
+        for transform in passes:
+            after = transform(graph)
+            graph = graph if _unchanged(graph, after) else check(after, transform.__name__)
+        if _unchanged(before, graph):
+            break
+    return graph
+
+
+def _unchanged(old: Graph, new: Graph) -> bool:
+    return same([p.node for p in old.outputs], [p.node for p in new.outputs])
+
+
+def _verified(graph: Graph, stage: str) -> Graph:
+    from zhdsl.ir.verify import verify
+
+    verify(graph, stage)
+    return graph
+
+
+def _trusted(graph: Graph, stage: str) -> Graph:
+    return graph

@@ -11,12 +11,12 @@ The rules and what they may do are in `passes/rules`; constants that meet are fo
 from __future__ import annotations
 
 from zhdsl.ir.graph import Graph
-from zhdsl.passes import fold_constants as folding
+from zhdsl.passes.fold_constants import RULES as FOLDING
 from zhdsl.passes.rewriting import joined, rewrite
 from zhdsl.passes.rules import arithmetic, broadcast, choice, functions, movement, pads, reduction, sigmoid, softmax
 
 RULES = joined(
-    folding.RULES,
+    FOLDING,
     arithmetic.RULES,
     choice.RULES,
     functions.RULES,
