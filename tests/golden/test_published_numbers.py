@@ -8,7 +8,7 @@ import pytest
 from tests.golden.networks import HERE, gradients, session
 
 
-# ---------------------------------------------------------------- M. Mazur, "A step by step backpropagation example" (2015)
+# ---------------------------------------------------- M. Mazur, "A step by step backpropagation example" (2015)
 def test_one_step_of_backprop_is_that_of_mazurs_example() -> None:
     m = session(HERE / "mazur.zh", "Mazur")
     x, t = [[0.05, 0.10]], [[0.01, 0.99]]

@@ -13,7 +13,7 @@ from zhdsl.source import Source
 
 SPECS = Path(__file__).parent.parent.parent / "specs"
 FILES = sorted(str(path.relative_to(SPECS)) for path in SPECS.rglob("*.zh"))
-LINES = 41
+LINES = 40
 
 # Counts that nobody here made: the papers' tables, torchvision, or closed forms of the papers' architectures.
 LITERATURE = {

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from zhdsl.autodiff.naming import name_slots
 from zhdsl.ir.body import Body, new_slots
 from zhdsl.ir.node import Node, apply, make, rebuild
 from zhdsl.ir.types import Type
@@ -134,6 +135,7 @@ class _Slots:
         """One step backward: the forward step again, and the vjp of it."""
         parts = self.parts
         old = parts.body.slots
+        name_slots(self.d_carry, [old[i] for i in parts.carried])
         given = dict(zip(old, (*self.entry, *self.slices, *self.captures), strict=True))
         outputs = rebuild((*parts.body.next, *parts.stacked), lambda n, operands: None, given)
         after = [outputs[i] for i in parts.carried] + [outputs[parts.body.carries + i] for i in parts.seen]

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from zhdsl.autodiff.loops import scan_vjp
+from zhdsl.autodiff.naming import name_cotangent
 from zhdsl.ir.node import NOWHERE, Node, apply, builder
 from zhdsl.ir.types import Type
 from zhdsl.ops.loop import Project, Scan
@@ -76,6 +77,7 @@ class _Sweep:
             if isinstance(node.op, Scan):
                 parts = scan_vjp(node, self.of_loops[node], gradients) if node in self.of_loops else ()
             elif node in self.cotangents:
+                name_cotangent(self.cotangents[node], node)
                 parts = node.op.vjp(self.cotangents[node], node, *node.operands)
             else:
                 return

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
 from zhdsl.ir.node import Node, apply, rebuild, topological
+from zhdsl.ir.op import Op
 from zhdsl.ir.sizes import Size
 from zhdsl.ir.types import Type
 
@@ -85,3 +86,8 @@ def new_slots(types: Sequence[Type]) -> tuple[Node, ...]:
     """Slots of a body that is about to be made, with a key that no other body has."""
     key = next(_keys)
     return tuple(apply("slot", key=key, index=i, type=t) for i, t in enumerate(types))
+
+
+def bodies(op: Op) -> list[Body]:
+    """The bodies among an op's fields."""
+    return [value for f in fields(op) if isinstance(value := getattr(op, f.name), Body)]

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from zhdsl.ir.node import Builder, Node, Origins, topological
+from zhdsl.ir.body import bodies
+from zhdsl.ir.node import NOWHERE, Builder, Node, Origins, topological
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -99,6 +100,8 @@ class Graph:
         """A builder that knows this graph's nodes, origins and names."""
         with Builder() as b:
             b.adopt(topological([p.node for p in (*self.inputs, *self.outputs)]), self.origins, self.names)
+            for node in self.origins.keys() | self.names.keys():  # those in the bodies of loops too
+                b.note(node, self.origins.get(node, NOWHERE), self.names.get(node))
             yield b
 
     def closed(self, b: Builder, outputs: Iterable[Port], name: str | None = None) -> Graph:
@@ -113,7 +116,7 @@ class Graph:
 def close(name: str, inputs: Iterable[Port], outputs: Iterable[Port], b: Builder) -> Graph:
     """A graph of what a builder made."""
     ins, outs = tuple(inputs), tuple(outputs)
-    nodes = topological(p.node for p in (*ins, *outs))
+    nodes = list(everything(topological(p.node for p in (*ins, *outs))))
     return Graph(
         name,
         ins,
@@ -121,3 +124,11 @@ def close(name: str, inputs: Iterable[Port], outputs: Iterable[Port], b: Builder
         {n: b.origins[n] for n in nodes if b.origins.get(n)},
         {n: b.names[n] for n in nodes if n in b.names},
     )
+
+
+def everything(nodes: Iterable[Node]) -> Iterator[Node]:
+    """The nodes, and those in the bodies of loops below them at any depth."""
+    for node in nodes:
+        yield node
+        for body in bodies(node.op):
+            yield from everything((*body.slots, *body.nodes))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from zhdsl.ir.body import Body, new_slots
-from zhdsl.ir.node import Node, apply, make, rebuild, topological
+from zhdsl.ir.node import NOWHERE, Node, apply, make, rebuild, topological
 from zhdsl.ir.sizes import Size
 from zhdsl.ir.types import Type
 from zhdsl.lang import ast, tensors
@@ -37,6 +37,7 @@ def run_scan(e: Elaborator, s: Scope, x: ast.Scan, run_body: RunBody) -> Any:
     frame.key, frame.index = key, len(before)
     for (name, t), slot in zip(before, slots, strict=True):
         frame.carries[name] = Tensor(slot, t.order)
+        e.builder.note(slot, NOWHERE, name)
         inner.vars[name] = frame.carries[name]
     counters = e.counters
     e.counters = (*counters, _index_slot(frame))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -225,9 +226,16 @@ class Session:
         return loss
 
     def prepare(self, **fields: Any) -> None:
-        """Fits the statistics of the recipe's `prepare` to these data, which should be the whole training split."""
+        """Fits the statistics of the recipe's `prepare` to these data, which should be the whole training split.
+
+        Fields that no statistic depends on may be left out.
+        """
         if self.recipe.fit is not None:
-            found, _ = self._run("fit", self.recipe.fit, (), fields, finite=True)
+            whole = self.recipe.fit
+            graph = replace(whole, inputs=tuple(p for p in whole.inputs if p.node in whole.users))
+            unused = {p.name for p in whole.inputs if p.node not in whole.users}
+            given = {name: values for name, values in fields.items() if name not in unused}
+            found, _ = self._run("fit", graph, (), given, finite=True)
             self._keep(found, "state")
 
     def _graph(self, name: str, make: Callable[[], Graph]) -> Graph:

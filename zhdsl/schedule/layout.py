@@ -20,12 +20,13 @@ from zhdsl.ir.node import Node, topological
 from zhdsl.ir.op import Op
 from zhdsl.ops import index, movement, random, window
 from zhdsl.ops.contract import Contract
-from zhdsl.ops.families import Elementwise, Reduce
+from zhdsl.ops.families import Elementwise
 from zhdsl.ops.loop import Project, Scan
 from zhdsl.ops.source import Iota
 from zhdsl.schedule.views import sample
 
 Order = tuple[str, ...]
+FREE = ("scatter", "uniform")  # ops that have no reason to prefer an order
 
 
 @dataclass
@@ -97,7 +98,7 @@ def kept(order: Iterable[str], node: Node) -> Order:
 
 @natural.register
 def _(op: Elementwise, node: Node, layout: Layout) -> Order:
-    leader = max(node.operands, key=lambda x: len(x.type.labels) - len(layout.repeated[x]))
+    leader = max(node.operands, key=lambda x: (len(x.type.labels) - len(layout.repeated[x]), x.op.name not in FREE))
     rest = (n for x in node.operands for n in layout.natural[x])
     return kept((*layout.natural[leader], *rest), node)
 
@@ -180,7 +181,17 @@ def _exchanged(order: Order, old: Sequence[str], new: Sequence[str]) -> Order:
 def asks(op: Op, node: Node, layout: Layout) -> Sequence[Order | None]:
     """Wishes, one per operand. Ops without a rule pass theirs on as far as the operand has the labels."""
     wish = layout.wishes.get(node)
-    return [None if wish is None else kept(wish, x) for x in node.operands]
+    return [None if wish is None else passed(wish, layout.natural[x]) for x in node.operands]
+
+
+def passed(wish: Order, natural: Order) -> Order:
+    """The wish as far as an operand has its labels; its other labels keep their places before those that follow."""
+    order = [n for n in wish if n in natural]
+    for at, label in reversed(list(enumerate(natural))):
+        if label not in wish:
+            after = next((n for n in natural[at + 1 :] if n in order), None)
+            order.insert(len(order) if after is None else order.index(after), label)
+    return tuple(order)
 
 
 @asks.register
@@ -206,12 +217,6 @@ def _neighbours(order: Order, other: Order, labels: Sequence[str]) -> Order | No
 def _together(order: Order, labels: Sequence[str]) -> bool:
     at = order.index(labels[0])
     return tuple(order[at : at + len(labels)]) == tuple(labels)
-
-
-@asks.register
-def _(op: Reduce, node: Node, layout: Layout) -> Sequence[Order | None]:
-    wish = layout.wishes.get(node)
-    return [None if wish is None else (*wish, *(n for n in layout.natural[node.operands[0]] if n in op.labels))]
 
 
 @asks.register

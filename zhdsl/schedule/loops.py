@@ -21,14 +21,18 @@ PlaceAll = Callable[[Tape, Sequence[Node]], None]
 
 @dataclass(frozen=True)
 class Carry:
-    """A carried value: where a step reads it and writes the next one, and what the loop leaves."""
+    """A carried value: where a step reads it and writes the next one, and what the loop leaves.
+
+    `entries` and `exits` are all its values before and after a step, if there is a stack of them.
+    """
 
     buffer: View
     read: View
     write: View
     first: View
-    entries: View | None
     final: View
+    entries: View | None = None
+    exits: View | None = None
 
 
 def place_scan(tape: Tape, node: Node, place_all: PlaceAll) -> None:
@@ -47,7 +51,8 @@ def place_scan(tape: Tape, node: Node, place_all: PlaceAll) -> None:
     _enter(tape, op, counter, operands, carries)
     place_all(tape, topological([*body.next, *(body.emits[i] for i in emits)]))
     for i in emits:
-        tape.results[node, i] = _emit(tape, op, i, counter, depth)
+        known = _known_stack(body.emits[i], op, carries)
+        tape.results[node, i] = _emit(tape, op, i, counter, depth) if known is None else known
     _advance(tape, [tape.values[n] for n in body.next], carries)
     tape.write(Pending(counter, op.size, op.reverse, tape.close_loop()), depth)
     tape.forget(saved)
@@ -70,21 +75,30 @@ def _enter(tape: Tape, op: Scan, counter: str, operands: Sequence[View], carries
 
 
 def _carry(tape: Tape, op: Scan, i: int, counter: str, depth: int, asked: set[int]) -> Carry:
-    """Memory for a carry: a stack of all its values if those on entry are asked for, else a single one."""
-    slot = op.body.slots[i]
-    order = tape.layout.natural.get(slot, tape.layout.order(op.body.next[i]))
+    """Memory for a carry: a stack of all its values if they are asked for, else a single one."""
+    slot, new = op.body.slots[i], op.body.next[i]
+    order = tape.layout.natural.get(slot, tape.layout.order(new))
     axes = [(n, slot.type.sizes[n]) for n in order]
-    if op.entry(i) not in asked:
+    emitted = any(j in asked for j, node in enumerate(op.body.emits) if node in (slot, new))
+    if op.entry(i) not in asked and not emitted:
         one = tape.buffer(slot.type.dtype, axes, depth)
-        return Carry(one, one, one, one, None, one)
+        return Carry(one, one, one, one, one)
     stack = tape.stack(slot.type.dtype, [(op.label, op.size + 1), *axes], depth)
-    at, first, last = Size.of(counter), ZERO, op.size
-    read, write, start = at, at + 1, ZERO
-    if op.reverse:
-        read, write, start, first, last = at + 1, at, ONE, op.size, ZERO
-    entries = narrow(stack, op.label, start, op.size)
-    here, there, begin, end = (drop(stack, op.label, p) for p in (read, write, first, last))
-    return Carry(stack, here, there, begin, entries, end)
+    at = Size.of(counter)
+    read, write = (at + 1, at) if op.reverse else (at, at + 1)
+    first, last = (op.size, ZERO) if op.reverse else (ZERO, op.size)
+    places = [drop(stack, op.label, p) for p in (read, write, first, last)]
+    low, high = (narrow(stack, op.label, start, op.size) for start in (ZERO, ONE))
+    return Carry(stack, *places, *((high, low) if op.reverse else (low, high)))
+
+
+def _known_stack(emit: Node, op: Scan, carries: Sequence[Carry]) -> View | None:
+    """Where the emitted values are anyway: a carry before or after every step."""
+    for slot, new, carry in zip(op.body.slots, op.body.next, carries, strict=False):
+        found = {new: carry.exits, slot: carry.entries}.get(emit)
+        if found is not None:
+            return found
+    return None
 
 
 def _emit(tape: Tape, op: Scan, i: int, counter: str, depth: int) -> View:

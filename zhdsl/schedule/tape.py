@@ -17,7 +17,7 @@ from zhdsl.ir.types import Axis
 from zhdsl.ops.families import Elementwise
 from zhdsl.schedule.layout import Layout
 from zhdsl.schedule.program import Buffer, Kernel, Loop, Step
-from zhdsl.schedule.views import View, arranged, dense
+from zhdsl.schedule.views import View, arranged, dense, without
 
 ONCE, TOP = -1, 0
 
@@ -79,6 +79,7 @@ class Tape:
     values: dict[Node, View] = field(default_factory=dict)
     results: dict[tuple[Node, int], View] = field(default_factory=dict)
     padded: dict[object, View] = field(default_factory=dict)
+    copies: dict[object, View] = field(default_factory=dict)
     _depths: dict[str, int] = field(default_factory=dict)  # of buffers and of loops' counters
     _count: int = 0
 
@@ -126,17 +127,24 @@ class Tape:
         return output
 
     def copy(self, view: View, order: Sequence[str]) -> View:
-        """A dense copy with the axes in this order."""
-        axes = arranged(view, order).axes
-        return self.step(Copy(), (view,), self.buffers[view.buffer].dtype, axes)
+        """A dense copy with the axes in this order. Of what a run does not change there is one for all."""
+        key = view, tuple(order)
+        if key in self.copies:
+            return self.copies[key]
+        buffer = self.buffers[view.buffer]
+        made = self.step(Copy(), (view,), buffer.dtype, arranged(view, order).axes)
+        if buffer.place in ("input", "held", "const") and self._depth(view) <= TOP:
+            self.copies[key] = made
+        return made
 
     def fill(self, value: float, into: View, depth: int) -> None:
         """Write a number to all places of a view."""
         self.write(Step(Fill(value), (), into), depth)
 
     def move(self, view: View, into: View, depth: int) -> None:
-        """Write a value to the places of a view."""
-        self.write(Step(Copy(), (view,), into), depth)
+        """Write a value to the places of a view. Labels of size 1 say nothing about places and are left out."""
+        single = {n for n, size in into.axes if size == 1}
+        self.write(Step(Copy(), (without(view, single),), without(into, single)), depth)
 
     def last(self, depth: int) -> Item | None:
         """The latest item of a depth."""
