@@ -77,7 +77,8 @@ def test_a_record_is_taken_field_by_field_or_not_at_all(changes: Any, says: str,
 
 def test_the_spec_hash_depends_on_what_is_compiled_alone() -> None:
     assert replace(RECORD, epoch=5, seed=3, dtype="float64").spec_hash == RECORD.spec_hash
-    for change in ({"texts": {"a.zh": ""}}, {"overrides": {}}, {"recipe": ""}, {"model": "B"}):
+    changes: list[dict[str, Any]] = [{"texts": {"a.zh": ""}}, {"overrides": {}}, {"recipe": ""}, {"model": "B"}]
+    for change in changes:
         assert replace(RECORD, **change).spec_hash != RECORD.spec_hash
 
 

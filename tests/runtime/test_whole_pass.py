@@ -172,5 +172,7 @@ def test_binding_puts_numbers_into_types_and_constants() -> None:
     graph = bound(graph_of(mean), {"B": 4})
     assert graph.symbols == frozenset()
     assert graph.inputs[0].node.type == Type("float", (("B", Size.of(4)), ("F", Size.of(3))))
-    out = compile_graph(graph, "reference", "float64").run({("data", "x"): np.ones((4, 3)), ("param", "w"): 1.0})
+    out = compile_graph(graph, "reference", "float64").run(
+        {("data", "x"): np.ones((4, 3)), ("param", "w"): np.asarray(1.0)}
+    )
     assert float(out["metric", "m"]) == 1.0

@@ -14,5 +14,6 @@ def line(count: int = 60) -> Arrays:
     return Arrays({"x": x.astype(np.float32), "y": y.astype(np.float32)}, "made for the tests")
 
 
-if "line_of_the_tests" not in known():
-    dataset("line_of_the_tests")(line)
+NAME = "line_of_the_tests"
+if NAME not in known():
+    dataset(NAME)(line)

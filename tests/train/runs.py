@@ -9,12 +9,13 @@ import argparse
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tests.conftest import ROOT
 from tests.runtime import recipes
-from tests.train import line_data
+from tests.train.line_data import NAME
 from zhdsl.runtime.spec import Spec
 from zhdsl.train.report import Lines, Silent
 from zhdsl.train.result import Result
@@ -26,9 +27,14 @@ SAME = ("last.safetensors", "best.safetensors", "metrics.jsonl", "result.json", 
 
 def model(seed: int | None = None, device: str = "reference", text: str = recipes.TEXT, **changed: Any) -> Trainable:
     """A model with everything that a run can have: noise, running mean, momentum, schedule, clip."""
-    assert line_data.line
     clip = {path: recipes.clip(path) for path in recipes.SHAPES}
-    settings = {"noise": True, "rate": recipes.schedule(), "clip": clip, **changed}
+    settings = {
+        "noise": True,
+        "data": replace(recipes.recipe().data, name=NAME),
+        "rate": recipes.schedule(),
+        "clip": clip,
+        **changed,
+    }
     recipe = recipes.recipe(**settings)
     return Trainable(Spec(recipe.model, recipe, {"line.zh": text}, "line.zh"), device, "float32", seed)
 

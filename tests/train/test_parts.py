@@ -10,15 +10,16 @@ import numpy as np
 import pytest
 
 from tests.runtime import recipes
-from tests.train import line_data
+from tests.train.line_data import line
 from zhdsl import data
 from zhdsl.data import Arrays
 from zhdsl.errors import TrainingError
+from zhdsl.ir.node import Builder
 from zhdsl.ir.sizes import Size
+from zhdsl.ir.types import Type
 from zhdsl.lang.model import DatasetUse, Guard
 from zhdsl.train.parts import Parts, parts_of
 
-assert line_data.line
 HERE = Path()
 
 
@@ -35,7 +36,7 @@ def with_splits(*names: str) -> DatasetUse:
     name = "ready_" + "_".join(names)
     if name not in data.known():
         at = {part: np.arange(20 * i, 20 * i + 20) for i, part in enumerate(names)}
-        data.dataset(name)(lambda: replace(line_data.line(20 * len(names)), splits=at))
+        data.dataset(name)(lambda: replace(line(20 * len(names)), splits=at))
     return use(name)
 
 
@@ -65,7 +66,7 @@ def test_the_cut_depends_on_the_seed_and_covers_everything() -> None:
     assert data.fingerprint(first.test or first.train) != data.fingerprint(other.test or other.train)
     assert first.fingerprint == other.fingerprint
     together = np.concatenate([part.fields["x"] for part in first.named.values()])
-    assert sorted(map(tuple, together)) == sorted(map(tuple, line_data.line().fields["x"]))
+    assert sorted(map(tuple, together)) == sorted(map(tuple, line().fields["x"]))
 
 
 def test_the_best_weights_are_never_chosen_on_the_test_part() -> None:
@@ -102,8 +103,8 @@ def test_data_that_are_not_what_is_declared_are_refused() -> None:
 
 def test_guards_are_checked_as_soon_as_the_data_are_there() -> None:
     guard = Guard(Size.of("T"), "<=", Size.of(8), recipes.HERE, "T <= 8")
-    long = recipes.Type("float", (("B", Size.of("B")), ("T", Size.of("T"))))
-    with recipes.Builder():
+    long = Type("float", (("B", Size.of("B")), ("T", Size.of("T"))))
+    with Builder():
         port = recipes.port("x", long, ("B", "T"))
     declared = DatasetUse("long_line", {}, (port,), recipes.HERE)
     if "long_line" not in data.known():
@@ -117,6 +118,6 @@ def test_guards_are_checked_as_soon_as_the_data_are_there() -> None:
 def test_a_test_sample_that_was_trained_on_is_told() -> None:
     name = "twice_the_line"
     if name not in data.known():
-        half = line_data.line(30).fields
+        half = line(30).fields
         data.dataset(name)(lambda: Arrays({k: np.concatenate([v, v]) for k, v in half.items()}, ""))
     assert any("are in `train` too" in line for line in parts(data=use(name)).notes)

@@ -130,7 +130,8 @@ def test_a_text_with_a_hostile_name_is_written_nowhere(name: str, tmp_path: Path
 def test_a_function_is_an_entry_point() -> None:
     f = zh.load(TEXT, model="cube", dtype="float64")
     assert f(2.0) == 8
-    assert f.value_and_grad(2.0) == (8.0, {"x": 12.0})
+    value, grads = f.value_and_grad(2.0)
+    assert (value, {name: float(g) for name, g in grads.items()}) == (8.0, {"x": 12.0})
     assert f.param_count == 0
 
 
@@ -147,7 +148,7 @@ def test_several_models_must_be_told_apart(tmp_path: Path) -> None:
 
 
 def test_what_is_wrong_with_a_text_is_said_before_anything_is_made() -> None:
-    with pytest.raises(zh.SpecError, match="--set M=3"):
+    with pytest.raises(zh.SpecError, match="--set M"):
         zh.load(TEXT, set={"M": 3})
     with pytest.raises(zh.SpecError):
         zh.load("model M(x: [B]) -> [B] { return y }\n")
@@ -172,7 +173,7 @@ def test_steps_by_hand_are_those_of_a_run(spec: Path) -> None:
     losses = [by_hand.step(**data) for _ in range(3)]
     value, grads = m.value_and_grad(**data)
     assert losses[0] == value
-    velocity = dict.fromkeys(grads, 0.0)
+    velocity: dict[str, Any] = dict.fromkeys(grads, 0.0)
     for k in range(3):
         value, grads = m.value_and_grad(**data)
         assert value == pytest.approx(losses[k], rel=1e-12)

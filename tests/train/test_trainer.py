@@ -15,7 +15,7 @@ from tests.runtime import recipes
 from tests.train import runs
 from tests.train.runs import bytes_of, model, run
 from zhdsl.errors import BackendError, TrainingError
-from zhdsl.runtime import checkpoint
+from zhdsl.runtime import checkpoint, files
 from zhdsl.train.limits import Options
 from zhdsl.train.report import Silent
 
@@ -322,7 +322,7 @@ def test_without_a_folder_the_step_is_named_at_least() -> None:
 
 
 def test_a_save_that_fails_is_told_and_the_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    heard, write = Heard(), checkpoint.write_whole
+    heard, write = Heard(), files.write_whole
     failing = iter([False, True, True, False])
 
     def sometimes(*args: Any) -> None:
@@ -361,7 +361,7 @@ def test_too_little_memory_is_the_machines_fault_and_says_how_large_the_batch_wa
             def run(_: Any) -> Any:
                 raise MemoryError
 
-            m.executable("Line.step", None).run = run  # type: ignore[arg-type, method-assign]
+            m._compiled["Line.step"].run = run  # type: ignore[method-assign, assignment]
 
     m = model()
     with pytest.raises(

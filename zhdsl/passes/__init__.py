@@ -14,7 +14,7 @@ places of the user's text; applied to its own result it does nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from zhdsl.ir.graph import Graph
 from zhdsl.passes.drop_dead_code import drop_dead_code
@@ -22,7 +22,6 @@ from zhdsl.passes.erase_stops import erase_stops
 from zhdsl.passes.fold_constants import fold_constants
 from zhdsl.passes.hoist_products import hoist_products
 from zhdsl.passes.merge_common_subexpressions import merge_common_subexpressions
-from zhdsl.passes.rewriting import same
 from zhdsl.passes.simplify_algebra import simplify_algebra
 from zhdsl.passes.sink_sums import sink_sums
 from zhdsl.passes.stabilize_numerics import stabilize_numerics
@@ -53,7 +52,7 @@ MOST_ROUNDS = 6  # of all passes: each round finds what the last one laid open, 
 __all__ = ["BEFORE_DERIVATIVE", "PASSES", "run_passes"]
 
 
-def run_passes(graph: Graph, passes: Sequence[Pass] = PASSES, verify: bool = False) -> Graph:
+def run_passes(graph: Graph, passes: tuple[Pass, ...] = PASSES, verify: bool = False) -> Graph:
     """The graph after all passes, again and again until none changes anything.
 
     Args:
@@ -66,18 +65,14 @@ def run_passes(graph: Graph, passes: Sequence[Pass] = PASSES, verify: bool = Fal
     """
     check = _verified if verify else _trusted
     graph = check(graph, "before the passes")
-    for _ in range(MOST_ROUNDS):
-        before = graph
-        for transform in passes:
-            after = transform(graph)
-            graph = graph if _unchanged(graph, after) else check(after, transform.__name__)
-        if _unchanged(before, graph):
+    idle = 0  # passes in a row that changed nothing
+    for transform in passes * MOST_ROUNDS:
+        new = transform(graph)
+        idle = idle + 1 if new is graph else 0
+        graph = new if new is graph else check(new, transform.__name__)
+        if idle == len(passes):
             break
     return graph
-
-
-def _unchanged(old: Graph, new: Graph) -> bool:
-    return same([p.node for p in old.outputs], [p.node for p in new.outputs])
 
 
 def _verified(graph: Graph, stage: str) -> Graph:

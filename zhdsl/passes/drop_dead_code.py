@@ -15,14 +15,14 @@ from zhdsl.ir.body import Body
 from zhdsl.ir.graph import Graph
 from zhdsl.ir.node import NOWHERE, Node, builder, make, topological
 from zhdsl.ops.loop import Project, Scan, project
-from zhdsl.passes.rewriting import changed, same
+from zhdsl.passes.rewriting import changed
 
 
 def drop_dead_code(graph: Graph) -> Graph:
     """The graph without dead parts of loops; what dies in a loop may let a loop within it die: until nothing does."""
     while True:
-        new = changed(graph, _alive)
-        if same([p.node for p in new.outputs], [p.node for p in graph.outputs]):
+        new = changed(graph, _alive) if any(isinstance(n.op, Scan) for n in graph.nodes) else graph
+        if new is graph:
             return graph
         graph = new
 

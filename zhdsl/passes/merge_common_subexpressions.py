@@ -10,15 +10,14 @@ Nodes made in one builder are merged when they are made; what is left are mirror
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
 from typing import Any
 
 from zhdsl.ir.body import Body
 from zhdsl.ir.graph import Graph
 from zhdsl.ir.node import NOWHERE, Node, builder, topological
 from zhdsl.ir.op import Op
-from zhdsl.ir.text import print_body
-from zhdsl.passes.rewriting import bodies, changed
+from zhdsl.ir.text import attributes, print_body
+from zhdsl.passes.rewriting import body_fields, changed
 
 COMMUTATIVE = frozenset(("add", "mul", "eq", "and", "or", "contract"))
 
@@ -35,13 +34,18 @@ def _merged(outputs: Sequence[Node]) -> Sequence[Node]:
     for node in topological(outputs):
         operands = tuple(new[x] for x in node.operands)
         key = (_structure(node.op), _in_any_order(node.op, operands))
-        origins = b.origins.get(node, NOWHERE)
         if key not in known:
-            with b.at(origins):
-                known[key] = b.make(node.op, operands)
+            known[key] = node if operands == node.operands else _made(node, operands)
         new[node] = known[key]
-        b.note(new[node], origins, b.names.get(node))
+        if new[node] is not node:
+            b.note(new[node], b.origins.get(node, NOWHERE), b.names.get(node))
     return [new[o] for o in outputs]
+
+
+def _made(node: Node, operands: tuple[Node, ...]) -> Node:
+    b = builder()
+    with b.at(b.origins.get(node, NOWHERE)):
+        return b.make(node.op, operands)
 
 
 def _in_any_order(op: Op, operands: tuple[Node, ...]) -> tuple[int, ...]:
@@ -52,7 +56,7 @@ def _in_any_order(op: Op, operands: tuple[Node, ...]) -> tuple[int, ...]:
 
 def _structure(op: Op) -> object:
     """What equal ops have in common: the op, or for a loop its fields with the text of its body."""
-    if not bodies(op):
+    if not body_fields(op.name):
         return op
-    values = (getattr(op, f.name) for f in fields(op))
+    values = (getattr(op, name) for name, _ in attributes(op.name))
     return (op.name, *(print_body(value) if isinstance(value, Body) else value for value in values))

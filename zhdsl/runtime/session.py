@@ -30,8 +30,6 @@ from zhdsl.runtime.spec import WEIGHTS, Spec
 from zhdsl.runtime.step import gradient_graph, step_graph
 
 if TYPE_CHECKING:
-    import networkx as nx
-
     from zhdsl.runtime.summary import Summary
 
 Array: TypeAlias = npt.NDArray[Any]
@@ -147,8 +145,11 @@ class Session:
         results = ", ".join(f"{name}: {text}" for name, text in outputs.items())
         return f"<{self.name}({inputs}) -> {results}; {self.param_count:,} parameters>"
 
-    def graph(self, stage: str = "graph") -> nx.MultiDiGraph[int]:
-        """The program in networkx: `graph` (the model), `grad`, `step`, or `passes` (the step after all passes).
+    def graph(self, stage: str = "graph") -> Any:
+        """The program as a networkx `MultiDiGraph`.
+
+        Args:
+            stage: `graph` (the model), `grad`, `step`, or `passes` (the step after all passes).
 
         Raises:
             TrainingError: no such stage, or no recipe for it.

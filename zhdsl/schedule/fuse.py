@@ -12,7 +12,7 @@ stays in the cache in a backend of arrays, and in registers in one that prints l
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from zhdsl.ir.node import Node, Origins
@@ -52,6 +52,54 @@ class Group:
                 mine.setdefault(buffer, set()).update(views)
 
 
+class Waiting:
+    """The items that are not done yet, and which of them nothing holds up any more.
+
+    Args:
+        items: all, in order.
+        shared: how many steps and outputs touch a buffer.
+        apart: whether two views of one buffer share no element for sure (both written, or one).
+    """
+
+    def __init__(self, items: Sequence[Item], shared: Mapping[str, int], apart: Callable[[View, View, bool], bool]):
+        self.items = dict(enumerate(items))
+        self.before: dict[int, set[int]] = {}
+        self.readers: dict[str, set[int]] = {}
+        self.left = dict(shared)
+        writes: dict[str, list[tuple[int, View]]] = {}
+        reads: dict[str, list[tuple[int, View]]] = {}
+        for at, item in enumerate(items):
+            found = self.before[at] = set()
+            for step in steps_of([item]):
+                for view in step.inputs:
+                    found |= {i for i, w in writes.get(view.buffer, ()) if not apart(view, w, False)}
+                output = step.output
+                found |= {i for i, v in reads.get(output.buffer, ()) if not apart(v, output, False)}
+                found |= {i for i, v in writes.get(output.buffer, ()) if not apart(v, output, True)}
+            for step in steps_of([item]):
+                for view in step.inputs:
+                    reads.setdefault(view.buffer, []).append((at, view))
+                    self.readers.setdefault(view.buffer, set()).add(at)
+                writes.setdefault(step.output.buffer, []).append((at, step.output))
+            found.discard(at)
+
+    def take(self, at: int) -> None:
+        """The item is done."""
+        item = self.items.pop(at)
+        for step in steps_of([item]):
+            for name in {step.output.buffer, *(v.buffer for v in step.inputs)}:
+                self.left[name] -= 1
+
+    def last_readers(self, buffers: Iterable[str]) -> Iterator[tuple[int, Step]]:
+        """Steps that nothing holds up and that are the last to touch one of these buffers."""
+        for name in buffers:
+            waiting = self.readers.get(name, set()) & self.items.keys()
+            for at in waiting:
+                item = self.items[at]
+                if self.left[name] == len(waiting) == 1 and isinstance(item, Step) and self.before[at].isdisjoint(self.items):
+                    yield at, item
+
+
 class Fusion:
     """One walk over a list of items; `kernels` is the result."""
 
@@ -61,19 +109,50 @@ class Fusion:
         self.origins = origins
         self.open: list[Group] = []
         self.kernels: list[Kernel | Loop] = []
+        self.waiting: Waiting
 
-    def run(self, items: Iterable[Item]) -> tuple[Kernel | Loop, ...]:
+    def run(self, items: Sequence[Item]) -> tuple[Kernel | Loop, ...]:
+        self.waiting = Waiting(items, self.shared, self._apart)
         for at, item in enumerate(items):
-            if isinstance(item, Step):
-                self._step(at, item)
-            else:
-                self._block(item)
+            if at in self.waiting.items:
+                self._take(at, item)
         self._close(list(self.open))
         return tuple(self.kernels)
 
+    def _take(self, at: int, item: Item) -> None:
+        """The next item, after those that are better done while the groups are open which it will close."""
+        closing = self._in_the_way(item)
+        while closing and (early := self._early(closing)) is not None:
+            self._take(*early)
+            closing = self._in_the_way(item)
+        self.waiting.take(at)
+        if isinstance(item, Step):
+            self._step(at, item)
+        else:
+            self._block(item)
+
+    def _early(self, closing: Sequence[Group]) -> tuple[int, Step] | None:
+        """A step that can join one of these groups now and is the last to read something that the group writes.
+
+        Others wait for their turn, even if they could: what they make would take memory for longer.
+        """
+        for group in closing:
+            for at, step in self.waiting.last_readers(group.writes):
+                if self._joins(group, step) and not self._in_the_way(step):
+                    return at, step
+        return None
+
+    def _in_the_way(self, item: Item) -> list[Group]:
+        """The open groups that this item would close."""
+        if not isinstance(item, Step):
+            touched = _touched(item)
+            return [g for g in self.open if touched & (g.writes.keys() | g.reads.keys())]
+        met = [g for g in self.open if any(self._feeds(g, v) for v in item.inputs) or self._disturbs(g, item.output)]
+        fed = [g for g in met if any(self._feeds(g, v) for v in item.inputs)]
+        return [g for g in met if not (g in fed and self._joins(g, item))]
+
     def _block(self, item: Kernel | Loop | Pending) -> None:
-        touched = {b for s in steps_of([item]) for b in (s.output.buffer, *(v.buffer for v in s.inputs))}
-        self._close([g for g in self.open if touched & (g.writes.keys() | g.reads.keys())])
+        self._close(self._in_the_way(item))
         if isinstance(item, Pending):
             body = Fusion(self.tape, self.shared, self.origins).run(item.body)
             self.kernels.append(Loop("", item.counter, item.size, item.reverse, body))
@@ -83,14 +162,23 @@ class Fusion:
             self.kernels.append(item)
 
     def _step(self, at: int, step: Step) -> None:
-        feeding = [g for g in self.open if any(self._feeds(g, v) for v in step.inputs)]
-        disturbed = [g for g in self.open if self._disturbs(g, step.output)]
-        joined = [g for g in feeding if self._joins(g, step)]
-        self._close([g for g in (*feeding, *disturbed) if g not in joined])
+        self._close(self._in_the_way(step))
+        joined = [g for g in self.open if any(self._feeds(g, v) for v in step.inputs)]
         if joined or _fusable(step):
             self._add(at, step, joined)
+        elif isinstance(step.op, Fill) and self._borders(step):
+            last = self.kernels.pop()
+            assert isinstance(last, Kernel)
+            self.kernels.append(replace(last, steps=(*last.steps, step)))
         else:
             self.kernels.append(self._kernel([step]))
+
+    def _borders(self, step: Step) -> bool:
+        """Whether the latest kernel fills another part of the same buffer."""
+        last = self.kernels[-1] if self.kernels else None
+        return isinstance(last, Kernel) and last.family == "movement" and last.steps[-1].op == step.op and (
+            last.steps[-1].output.buffer == step.output.buffer
+        )
 
     def _add(self, at: int, step: Step, joined: Sequence[Group]) -> None:
         group = joined[0] if joined else Group([])
@@ -108,20 +196,27 @@ class Fusion:
 
     def _disturbs(self, group: Group, output: View) -> bool:
         """Whether writing there changes what the group needs or has written."""
-        touched = group.reads.get(output.buffer, set()) | group.writes.get(output.buffer, set())
-        return any(not self._apart(output, view) for view in touched)
+        read, written = group.reads.get(output.buffer, ()), group.writes.get(output.buffer, ())
+        return not all(self._apart(output, v) for v in read) or not all(self._apart(output, v, True) for v in written)
 
-    def _apart(self, a: View, b: View) -> bool:
-        """Whether two views of one buffer share no element for sure: other entries of a loop's stack."""
-        return a.buffer in self.tape.stacks and a != b
+    def _apart(self, a: View, b: View, both_written: bool = False) -> bool:
+        """Whether two views of one buffer share no element for sure.
+
+        Other entries of a loop's stack do not, nor do parts that are written.
+        """
+        return a != b and a.buffer in (self.tape.parts if both_written else self.tape.stacks)
 
     def _joins(self, group: Group, step: Step) -> bool:
         """Whether the step can run in the group's loop: the same axes, and every element needs only its own."""
         if not _fusable(step) or isinstance(group.steps[0][1].op, Fill) or group.domain != step.output.domain:
             return False
         own = (w == v for v in step.inputs for w in group.writes.get(v.buffer, ()) if not self._apart(v, w))
-        touched = group.reads.get(step.output.buffer, set()) | group.writes.get(step.output.buffer, set())
-        return all(own) and all(v == step.output or self._apart(v, step.output) for v in touched)
+        read, written = (places.get(step.output.buffer, ()) for places in (group.reads, group.writes))
+        return (
+            all(own)
+            and all(v == step.output or self._apart(v, step.output) for v in read)
+            and all(v == step.output or self._apart(v, step.output, True) for v in written)
+        )
 
     # ------------------------------------------------------------ kernels
     def _close(self, groups: Sequence[Group]) -> None:
@@ -158,6 +253,10 @@ class Fusion:
     def _places(self, steps: Sequence[Step]) -> Origins:
         nothing: Origins = frozenset()
         return nothing.union(*(self.origins.get(s.node, nothing) for s in steps if s.node is not None))
+
+
+def _touched(item: Item) -> set[str]:
+    return {name for s in steps_of([item]) for name in (s.output.buffer, *(v.buffer for v in s.inputs))}
 
 
 def _fusable(step: Step) -> bool:

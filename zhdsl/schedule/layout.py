@@ -202,16 +202,25 @@ def _(op: Elementwise, node: Node, layout: Layout) -> Sequence[Order | None]:
 
 @asks.register
 def _(op: Contract, node: Node, layout: Layout) -> Sequence[Order | None]:
-    a, b = (layout.natural[x] for x in node.operands)
-    return [_neighbours(a, b, op.labels), _neighbours(b, a, op.labels)]
+    a, b = node.operands
+    return [_neighbours(layout, a, b, op.labels), _neighbours(layout, b, a, op.labels)]
 
 
-def _neighbours(order: Order, other: Order, labels: Sequence[str]) -> Order | None:
-    """The order with the summed labels together, as the other operand has them; `None` if they are together."""
-    if len(labels) < 2 or _together(order, [n for n in order if n in labels]):
+def _neighbours(layout: Layout, x: Node, other: Node, labels: Sequence[str]) -> Order | None:
+    """The order with the summed labels together as the other operand has them; `None` if it need not change.
+
+    Where both have them together, but in different orders, who can follow is the one that is no input.
+    """
+    order, summed = layout.natural[x], tuple(n for n in layout.natural[other] if n in labels)
+    own = tuple(n for n in order if n in labels)
+    if len(labels) < 2 or own == summed and _together(order, own):
         return None
-    summed = [n for n in other if n in labels]
-    return (*(n for n in order if n not in labels), *summed)
+    if _together(order, own) and other.op.family != "source":
+        return None
+    at = min(order.index(n) for n in labels)
+    rest = [n for n in order if n not in labels]
+    before = [n for n in order[:at] if n in rest]
+    return (*before, *summed, *rest[len(before) :]) if _together(order, own) else (*rest, *summed)
 
 
 def _together(order: Order, labels: Sequence[str]) -> bool:

@@ -73,10 +73,9 @@ def _plain(tape: Tape, a: View, b: View, labels: Sequence[str]) -> tuple[View, V
     for label in labels:
         if label not in a.varying and label not in b.varying:
             a = tape.copy(a, a.labels)
-    repeats_a, repeats_b = ([n for n in labels if n not in v.varying] for v in (a, b))
-    a, b = _summed(tape, a, repeats_b), _summed(tape, b, repeats_a)
     a, b = (without(v, {n for n in v.labels if n not in v.varying}) for v in (a, b))
-    return a, b, tuple(n for n in labels if n in a.sizes and n in b.sizes)
+    alone_a, alone_b = ([n for n in labels if n not in v.sizes] for v in (b, a))
+    return _summed(tape, a, alone_a), _summed(tape, b, alone_b), tuple(n for n in labels if n in a.sizes and n in b.sizes)
 
 
 def _summed(tape: Tape, view: View, labels: Sequence[str]) -> View:

@@ -90,10 +90,14 @@ def sizes_of(graph: Graph, args: Any) -> dict[str, int]:
     return found
 
 
-def recipe(entries: str, model: str = "") -> Recipe:
-    """The recipe with these entries, for a model of one layer on the digits (path of its weights: `dense.W`, `dense.b`)."""
-    model = model or "model M(image: [B, H=8, W=8]) -> logits: [B, K=10] { return merge[F = (H, W)](image) -> Dense[10] }"
-    text = f"""{model}
+ONE_LAYER = """model M(image: [B, H=8, W=8]) -> logits: [B, K=10] {
+  return merge[F = (H, W)](image) -> Dense[10]
+}"""
+
+
+def recipe(entries: str) -> Recipe:
+    """The recipe with these entries, for one layer on the digits (its parameters: `dense.W`, `dense.b`)."""
+    text = f"""{ONE_LAYER}
 train M {{
   data = digits[]
   loss = cross_entropy[K](logits, label)

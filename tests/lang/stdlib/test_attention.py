@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.lang.stdlib.library import Array, Session, gradient_error, session, set_params, value
+from tests.lang.stdlib.library import Array, gradient_error, session, set_params, value
+from zhdsl.runtime.session import Session
 
 RNG = np.random.default_rng(11)
 X = RNG.normal(size=(2, 5, 8))
@@ -31,7 +32,9 @@ def test_attention_is_its_formula_with_and_without_masks() -> None:
     q, k, v = RNG.normal(size=(2, 4, 2, 3)), *RNG.normal(size=(2, 2, 4, 2, 3))
     everything, before = np.ones((2, 4, 4), bool), np.tril(np.ones((4, 4), bool))
     np.testing.assert_allclose(value(QKV, "attention(q, k, v)", q, k, v), attended(q, k, v, everything))
-    np.testing.assert_allclose(value(QKV, "attention[causal = true](q, k, v)", q, k, v), attended(q, k, v, everything & before))
+    np.testing.assert_allclose(
+        value(QKV, "attention[causal = true](q, k, v)", q, k, v), attended(q, k, v, everything & before)
+    )
     found = value(f"{QKV}, keep: bool[B, K]", "attention[causal = true](q, k, v, keep)", q, k, v, KEEP)
     np.testing.assert_allclose(found, attended(q, k, v, KEEP[:, None] & before), atol=1e-12)
 
@@ -143,8 +146,14 @@ def randomized(m: Session) -> Session:
 def test_an_encoder_layer_is_that_of_pytorch(first: bool) -> None:
     torch = pytest.importorskip("torch")
     shown = str(first).lower()
-    m = randomized(session("x: [B, T, D=8]", f"x -> EncoderLayer[2, 16, first = {shown}, activation = gelu, bias = zeros]"))
-    net = torch.nn.TransformerEncoderLayer(8, 2, 16, activation="gelu", batch_first=True, norm_first=first).double().eval()
+    m = randomized(
+        session("x: [B, T, D=8]", f"x -> EncoderLayer[2, 16, first = {shown}, activation = gelu, bias = zeros]")
+    )
+    net = (
+        torch.nn.TransformerEncoderLayer(8, 2, 16, activation="gelu", batch_first=True, norm_first=first)
+        .double()
+        .eval()
+    )
     at = "encoderlayer."
     torch_attention(m, net.self_attn, f"{at}see.multihead.", torch)
     with torch.no_grad():

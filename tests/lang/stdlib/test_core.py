@@ -1,4 +1,4 @@
-"""core.zh: every function against NumPy, its gradient against finite differences, its draws against their distribution."""
+"""core.zh: functions against NumPy, gradients against finite differences, draws against their distribution."""
 
 from __future__ import annotations
 

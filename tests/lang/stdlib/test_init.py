@@ -1,4 +1,4 @@
-"""init.zh: the spread of every initialiser over its fans, orthogonality, and that each parameter draws its own numbers."""
+"""init.zh: the spread of every initialiser over its fans, orthogonality, numbers of its own for each parameter."""
 
 from __future__ import annotations
 

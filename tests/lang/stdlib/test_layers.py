@@ -1,4 +1,4 @@
-"""layers.zh: each layer against its formula in NumPy, gradients against finite differences, adjoints by inner products."""
+"""layers.zh: layers against their formulas, gradients against finite differences, adjoints by inner products."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_bilinear_is_a_form_in_both() -> None:
 def test_prelu_has_a_slope_for_each_channel() -> None:
     m = session("x: [B, C=3]", "x -> PReLU")
     m.params["prelu.a"] = np.array([0.0, 0.5, 1.0])
-    np.testing.assert_allclose(m(np.array([[-1.0, -1, -1], [2, 2, 2]])), [[0, -0.5, -1], [2, 2, 2]])
+    np.testing.assert_allclose(m(np.array([[-1.0, -1, -1], [2, 2, 2]])), np.array([[0, -0.5, -1], [2, 2, 2]]))
 
 
 def test_highway_mixes_by_its_gate_and_at_first_carries_through() -> None:
@@ -138,13 +138,15 @@ def convolved(x: Array, w: Array, stride: int = 1, dilation: int = 1, pad: Any =
     big = np.pad(x, [(0, 0), (0, 0), *zip(lows, highs, strict=True)])
     y = np.zeros((x.shape[0], w.shape[0], *sizes))
     for at in product(*map(range, sizes)):
-        place = tuple(slice(p * stride, p * stride + reach, dilation) for p in at)
-        y[(..., *at)] = np.tensordot(big[(slice(None), slice(None), *place)], w, (range(1, w.ndim), range(1, w.ndim)))
+        place: Any = (..., *(slice(p * stride, p * stride + reach, dilation) for p in at))
+        y[(slice(None), slice(None), *at)] = np.tensordot(big[place], w, (range(1, w.ndim), range(1, w.ndim)))
     return y
 
 
 @pytest.mark.parametrize("pad", ["same", "valid", "full", 0, 1, 3])
-@pytest.mark.parametrize(("k", "stride", "dilation"), [(3, 1, 1), (3, 2, 1), (2, 1, 1), (2, 3, 1), (1, 2, 1), (3, 1, 2), (3, 2, 2)])
+@pytest.mark.parametrize(
+    ("k", "stride", "dilation"), [(3, 1, 1), (3, 2, 1), (2, 1, 1), (2, 3, 1), (1, 2, 1), (3, 1, 2), (3, 2, 2)]
+)
 def test_a_convolution_is_its_definition(pad: Any, k: int, stride: int, dilation: int) -> None:
     shown = f'"{pad}"' if isinstance(pad, str) else pad
     m = session(IMAGE, f"x -> Conv[5, {k}, stride = {stride}, dilation = {dilation}, pad = {shown}]")
@@ -152,7 +154,9 @@ def test_a_convolution_is_its_definition(pad: Any, k: int, stride: int, dilation
     np.testing.assert_allclose(m(x), convolved(x, m.params["conv.W"], stride, dilation, pad), atol=1e-12)
 
 
-@pytest.mark.parametrize(("signature", "shape"), [("x: [B, C=4, T=9]", (2, 4, 9)), ("x: [B, C=4, H=4, W=5, Z=3]", (2, 4, 4, 5, 3))])
+@pytest.mark.parametrize(
+    ("signature", "shape"), [("x: [B, C=4, T=9]", (2, 4, 9)), ("x: [B, C=4, H=4, W=5, Z=3]", (2, 4, 4, 5, 3))]
+)
 def test_a_convolution_takes_any_number_of_axes(signature: str, shape: tuple[int, ...]) -> None:
     m = session(signature, "x -> Conv[3, 3, stride = 2]")
     x = image(*shape)
@@ -191,7 +195,12 @@ def test_a_transposed_convolution_is_the_adjoint_of_the_convolution(k: int, stri
 
 @pytest.mark.parametrize(
     "layer",
-    ["Conv[2, 3, stride = 2, bias = zeros]", "Conv[2, 2, dilation = 2, groups = 2]", "Depthwise[3]", "ConvTranspose[2, 3, stride = 2]"],
+    [
+        "Conv[2, 3, stride = 2, bias = zeros]",
+        "Conv[2, 2, dilation = 2, groups = 2]",
+        "Depthwise[3]",
+        "ConvTranspose[2, 3, stride = 2]",
+    ],
 )
 def test_the_gradient_of_a_convolution_is_right_to_second_order(layer: str) -> None:
     assert gradient_error("x: [B, C=2, H=5, W=4]", f"x -> {layer}", image(2, 2, 5, 4)) < 1e-6
@@ -250,6 +259,7 @@ def test_bilinear_keeps_planes_and_their_gradient() -> None:
 
 def _interior(x: Array) -> Array:
     """Bilinear interpolation at the 2 x finer grid, without its border, by hand."""
-    quarter = np.array([0.75, 0.25])
-    rows = np.stack([quarter[0] * x[:, :, :-1] + quarter[1] * x[:, :, 1:], quarter[1] * x[:, :, :-1] + quarter[0] * x[:, :, 1:]])
-    return np.stack([quarter[0] * rows[..., :-1] + quarter[1] * rows[..., 1:], quarter[1] * rows[..., :-1] + quarter[0] * rows[..., 1:]])
+    up, down = x[:, :, :-1], x[:, :, 1:]
+    rows = np.stack([0.75 * up + 0.25 * down, 0.25 * up + 0.75 * down])
+    left, right = rows[..., :-1], rows[..., 1:]
+    return np.stack([0.75 * left + 0.25 * right, 0.25 * left + 0.75 * right])

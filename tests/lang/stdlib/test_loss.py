@@ -90,10 +90,11 @@ TRUTH = BINARY > 0.5
 FOUND = PROBABILITY > 0.5
 HITS = (TRUTH & FOUND).sum()
 GUESS = LOGITS.argmax(1)
-SAME = [set(np.flatnonzero(GUESS == k)) & set(np.flatnonzero(LABEL == k)) for k in range(4)]
-EITHER = [set(np.flatnonzero(GUESS == k)) | set(np.flatnonzero(LABEL == k)) for k in range(4)]
+AS_GUESSED, AS_LABELLED = ([set(np.flatnonzero(a == k)) for k in range(4)] for a in (GUESS, LABEL))
+SAME = [a & b for a, b in zip(AS_GUESSED, AS_LABELLED, strict=True)]
+EITHER = [a | b for a, b in zip(AS_GUESSED, AS_LABELLED, strict=True)]
 IOU = np.mean([len(a) / len(b) for a, b in zip(SAME, EITHER, strict=True) if b])
-F1 = [2 * len(a) / ((GUESS == k).sum() + (LABEL == k).sum()) for k, a in enumerate(SAME) if EITHER[k]]
+F1 = [2 * len(a) / (len(a) + len(b)) for a, b in zip(SAME, EITHER, strict=True) if b]
 METRICS: list[tuple[str, str, tuple[Any, ...], Any]] = [
     (CLASSES, "accuracy[K](logits, label)", (LOGITS, LABEL), (GUESS == LABEL).mean()),
     (KEPT, "accuracy[K](logits, label, keep)", (LOGITS, LABEL, KEEP), (GUESS == LABEL)[KEEP].mean()),
@@ -116,7 +117,9 @@ METRICS: list[tuple[str, str, tuple[Any, ...], Any]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("signature", "body", "args", "wanted"), METRICS, ids=[f"{i}-{m[1]}" for i, m in enumerate(METRICS)])
+@pytest.mark.parametrize(
+    ("signature", "body", "args", "wanted"), METRICS, ids=[f"{i}-{m[1]}" for i, m in enumerate(METRICS)]
+)
 def test_a_metric_is_its_formula(signature: str, body: str, args: Any, wanted: float) -> None:
     np.testing.assert_allclose(value(signature, body, *args), wanted, rtol=1e-10)
 

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.lang.stdlib.library import Array, Session, entry_of, gradient_error, session, set_params
+from tests.lang.stdlib.library import Array, entry_of, gradient_error, session, set_params
+from zhdsl.runtime.session import Session
 
 RNG = np.random.default_rng(7)
 SEQUENCE = "x: [B, T, D=3]"
@@ -25,7 +26,7 @@ def weights(m: Session, *names: str) -> list[Array]:
 
 def elman(m: Session, x: Array, h: Array) -> Array:
     w, u, b = weights(m, "W", "U", "b")
-    return np.tanh(x @ w + h @ u + b)
+    return np.asarray(np.tanh(x @ w + h @ u + b))
 
 
 def lstm(m: Session, x: Array, h: Array, c: Array, forget: float = 0.0) -> tuple[Array, Array]:
@@ -101,7 +102,9 @@ def test_an_lstm_has_one_bias_for_each_gate() -> None:
 
 def test_an_lstm_goes_on_from_the_state_it_ended_in() -> None:
     whole = session(SEQUENCE, "x -> LSTM[4, forget = 1]", seed=3)
-    parts = session(f"{SEQUENCE}, h: [B, N=4], c: [B, N=4]", "y, h1, c1 = LSTMFrom[4, forget = 1](x, h, c)\nreturn y, h1, c1")
+    parts = session(
+        f"{SEQUENCE}, h: [B, N=4], c: [B, N=4]", "y, h1, c1 = LSTMFrom[4, forget = 1](x, h, c)\nreturn y, h1, c1"
+    )
     set_params(parts, {path.split(".")[-1]: array for path, array in whole.params.items()})
     zero = np.zeros((2, 4))
     first, h, c = parts(X[:, :2], zero, zero).values()
@@ -111,7 +114,9 @@ def test_an_lstm_goes_on_from_the_state_it_ended_in() -> None:
 
 def test_the_error_flows_through_an_lstm_cell_by_the_forget_gate() -> None:
     """dc_t / dc_(t-1) = f_t exactly: h is held fixed, c is the only way."""
-    m = session("x: [B, D=3], h: [B, N=4]", "param c: [N=4] = zeros\nh1, c1 = LSTMCell[4](x, h, c + 0 * h)\nreturn sum(c1)")
+    m = session(
+        "x: [B, D=3], h: [B, N=4]", "param c: [N=4] = zeros\nh1, c1 = LSTMCell[4](x, h, c + 0 * h)\nreturn sum(c1)"
+    )
     x, h = X[:1, 0], RNG.normal(size=(1, 4))
     w, u, b = weights(m, "W", "U", "b")
     f = sigmoid(np.einsum("bd,dn->bn", x, w[:, 0]) + np.einsum("bm,mn->bn", h, u[:, 0]) + b[0])

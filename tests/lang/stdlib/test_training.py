@@ -1,4 +1,4 @@
-"""optim.zh, schedule.zh, clip.zh: what a recipe's update, rate and clip graphs compute, against PyTorch and by formula."""
+"""optim.zh, schedule.zh, clip.zh: what a recipe's update, rate and clip graphs compute, by formula and PyTorch."""
 
 from __future__ import annotations
 
@@ -141,7 +141,11 @@ def half_cosine(x: float) -> float:
         ("linear[110, warmup = 10, least = 0.5]", [0, 9, 10, 60, 110], [0.1, 1, 1, 0.75, 0.5]),
         ("cosine[100]", [0, 25, 50, 100, 101], [1, half_cosine(0.25), 0.5, 0, 0]),
         ("cosine[110, warmup = 10, least = 0.2]", [0, 4, 10, 60, 110], [0.1, 0.5, 1, 0.6, 0.2]),
-        ("noam[512, warmup = 4_000]", [0, 3_999, 15_999], [512**-0.5 * 4000**-1.5, 512**-0.5 * 4000**-0.5, 512**-0.5 * 16000**-0.5]),
+        (
+            "noam[512, warmup = 4_000]",
+            [0, 3_999, 15_999],
+            [512**-0.5 * 4000**-1.5, 512**-0.5 * 4000**-0.5, 512**-0.5 * 16000**-0.5],
+        ),
         ("one_cycle[100]", [0, 15, 30, 65, 100], [0.04, 0.52, 1, 0.5 + 0.5 / 250_000, 1 / 250_000]),
     ],
 )

@@ -1,0 +1,34 @@
+"""What the comparisons with PyTorch share. The ordinary run, which leaves them out, does not even import PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+TOLERANCE = 1e-9  # relative, in float64
+
+
+class Agree(Protocol):
+    def __call__(self, errors: Mapping[str, float], tolerance: float = TOLERANCE) -> None: ...
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    left_out = "not torch" in config.getoption("markexpr")
+    return True if left_out and collection_path.name.startswith("test_") else None
+
+
+@pytest.fixture
+def agree(record_property: Callable[[str, object], None]) -> Agree:
+    """`agree(errors)`: no relative error (name -> number) is above the tolerance; the largest is kept in the report."""
+
+    def check(errors: Mapping[str, float], tolerance: float = TOLERANCE) -> None:
+        __tracebackhide__ = True
+        worst = max(errors, key=lambda name: errors[name])
+        record_property("largest relative error", f"{errors[worst]:.1e} in {worst}, of {len(errors)}")
+        wrong = {name: f"{error:.1e}" for name, error in errors.items() if not error <= tolerance}
+        assert not wrong, f"relative errors above {tolerance}: {wrong}"
+
+    return check
