@@ -87,7 +87,7 @@ def torch_step(net: Any, x: Any, y: Any, optimiser: Any, criterion: Any) -> Step
         loss = criterion(net(x), y)
         loss.backward()
         optimiser.step()
-        return float(loss)
+        return float(loss.detach())
 
     return step
 

@@ -220,13 +220,27 @@ def scanned(m: Maker) -> Node | None:
         start = apply("sum", x, labels=("T",))
     scale = m.recent_scalar()
     h, c, xt, w = slots = new_slots([inner, inner, inner, scale.type])
-    new_h = apply("tanh", xt + w * h + c)
-    body = Body(2, 1, slots, (new_h, m.pick([h, c * 0.5 + new_h])), (new_h * c, xt + c))
+    found = inside(m, slots)
+    same = [n for n in found if n.type == inner] or [c * 0.5 + apply("tanh", xt + w * h)]
+    nexts = (apply("tanh", m.pick(same) + w * h + xt), m.pick([h, c * 0.5 + m.pick(same), m.pick(same)]))
+    body = Body(2, 1, slots, nexts, (m.pick(found), m.pick([nexts[0], m.pick(found)])))
     reverse = bool(m.rng.random() < 0.5)
     scan = apply("scan", start, start, x, scale, label="T", size=Size.of("T"), reverse=reverse, truncate=0, body=body)
-    results = [project(scan, i) for i in m.rng.permutation(6)[: int(m.rng.integers(1, 4))]]
+    asked = m.rng.permutation(6)[: int(m.rng.integers(1, 4))]
+    results = [r for r in (project(scan, i) for i in asked) if len(r.type.labels) < 5]
     m.pool += results[1:]
-    return results[0]
+    return results[0] if results else None
+
+
+def inside(m: Maker, slots: tuple[Node, ...]) -> list[Node]:
+    """What the other rules make of a loop's slots."""
+    outside, m.pool = m.pool, list(slots)
+    while len(m.pool) < 8:
+        node = m.pick([by_name, unary, moved, moved, merged, contracted])(m)
+        if node is not None and node.type.is_float and "T" not in node.type.sizes and len(node.type.labels) < 4:
+            m.pool.append(node)
+    found, m.pool = m.pool[len(slots) :], outside
+    return found
 
 
 def recent_scalar(m: Maker) -> Node:

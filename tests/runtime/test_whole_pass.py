@@ -168,6 +168,19 @@ def test_what_batches_cannot_give_is_refused_with_its_place(make: Callable[[Node
     assert diagnostic.help
 
 
+def test_a_loss_that_mixes_samples_is_left_to_the_batches_and_metrics_are_not() -> None:
+    with Builder() as b:
+        x = port("x", X, ("B", "F"))
+        loss, exact = variance(x.node, x.node), mean(x.node, x.node)
+        loss = apply("sum", loss, labels=("F",))
+        graph = close("m", (x,), (Port("loss", loss, (), "loss"), Port("m", exact, (), "metric")), b)
+    split = split_pass(graph, "B")
+    assert split.averaged == ("loss",)
+    assert [(p.role, p.name) for p in split.per_batch.outputs] == [("metric", "partial0"), ("loss", "loss")]
+    assert [p.name for p in split.finish.outputs] == ["m"]
+    assert split_pass(recipes.evaluation(), "B").averaged == ()
+
+
 def test_binding_puts_numbers_into_types_and_constants() -> None:
     graph = bound(graph_of(mean), {"B": 4})
     assert graph.symbols == frozenset()

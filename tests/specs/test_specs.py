@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from math import prod
 from pathlib import Path
 
@@ -38,6 +39,7 @@ LITERATURE = {
 }
 
 
+@cache
 def project(name: str) -> Project:
     path = SPECS / name
     return check(Source(name, path.read_text("utf-8")), path.parent)

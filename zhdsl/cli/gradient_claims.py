@@ -17,11 +17,12 @@ from zhdsl.autodiff.check import GradientMismatch, check_gradients
 from zhdsl.errors import Diagnostic
 from zhdsl.ir.graph import Graph, Port
 from zhdsl.ir.node import Node
+from zhdsl.ir.types import TypeProblem
 from zhdsl.lang.model import Claim, Model
 from zhdsl.ops.evaluate import evaluate
 
 SMALL = (3, 2, 4, 5, 6, 8, 7, 9, 12, 16)  # sizes that are tried for each symbol
-TRIES = 20_000
+TRIES, RUNS = 20_000, 50  # combinations that are looked at, and those that are run
 TOLERANCE = 1e-6  # a right derivative is within 1e-8, a wrong one is off by something like 1
 # Where floats are drawn: most functions take the first; logarithms and probabilities the second; `acosh` the last.
 DOMAINS = ((-1.0, 1.0), (0.1, 0.9), (1.1, 2.0))
@@ -64,23 +65,29 @@ def _mismatch(claim: Claim, wrt: list[Port], found: GradientMismatch) -> Diagnos
 
 # ---------------------------------------------------------------- sizes
 def small_sizes(model: Model) -> dict[str, int] | None:
-    """The first small values of all symbols that the model's guards and types allow."""
+    """The first small values of all symbols that the model's guards, types and ops allow."""
     symbols = sorted(model.train.symbols)
     choices = [SMALL[k % 3 :] + SMALL[: k % 3] for k in range(len(symbols))]
-    for numbers in islice(product(*choices), TRIES):
-        sizes = dict(zip(symbols, numbers, strict=True))
-        if _allowed(model, sizes):
-            return sizes
-    return None
+    possible = (dict(zip(symbols, numbers, strict=True)) for numbers in islice(product(*choices), TRIES))
+    plausible = (sizes for sizes in possible if _plausible(model, sizes))
+    return next((sizes for sizes in islice(plausible, RUNS) if _runs(model.train, sizes)), None)
 
 
-def _allowed(model: Model, sizes: Mapping[str, int]) -> bool:
+def _plausible(model: Model, sizes: Mapping[str, int]) -> bool:
     try:
         return all(g.holds(sizes) for g in model.guards) and all(
             size.evaluate(sizes) > 0 for node in model.train.nodes for _, size in node.type.axes
         )
     except (KeyError, ValueError, ZeroDivisionError):
         return False
+
+
+def _runs(graph: Graph, sizes: Mapping[str, int]) -> bool:
+    try:
+        evaluate([p.node for p in graph.results("result")], next(_candidates(graph, sizes)), sizes)
+    except (TypeProblem, ValueError):
+        return False
+    return True
 
 
 # ---------------------------------------------------------------- values

@@ -6,5 +6,6 @@ reference.py   the device that is the oracle          arguments.py   arrays a us
 state.py       first values of parameters             tensor_file.py safetensors, read with distrust
 checkpoint.py  a run in a file                        non_finite.py  the first node that is not finite
 session.py     a model in Python                      summary.py     parameters, FLOPs and bytes as text
+spec.py        a text, and what is meant in it        memory.py      what fits
 files.py       files whole or not at all
 """

@@ -8,7 +8,6 @@ Checking yields graphs, so lowering is part of it; differentiating is `step.step
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -49,6 +48,9 @@ class Executable(Protocol):
             By (role, name) of the output ports, but those that are held; axes in the order of the port. The arrays
             belong to the caller.
         """
+
+    def peak(self, sizes: Mapping[str, int]) -> int:
+        """Bytes that a run takes with these sizes, all in all; 0 where that is not known."""
 
 
 # ---------------------------------------------------------------- text to graphs
@@ -128,6 +130,9 @@ class _Compiled:
         keys = {name: _key(name) for name in found}
         return {keys[name]: array for name, array in found.items() if keys[name] not in self._held}
 
+    def peak(self, sizes: Mapping[str, int]) -> int:
+        return int(self._executable.plan(sizes).peak)
+
 
 def _key(name: str) -> Key:
     role, _, rest = name.partition("/")
@@ -153,8 +158,3 @@ MISSING = {
     "cuda": "the backend for NVIDIA GPUs is not part of this version",
     "gpu": "the backend for NVIDIA GPUs is not part of this version",
 }
-
-
-def notice(text: str) -> None:
-    """One line for the user on standard error: something is not as might be expected, and goes on."""
-    print(f"note: {text}", file=sys.stderr, flush=True)

@@ -21,6 +21,8 @@ from zhdsl.ir.types import Type
 from zhdsl.ops.loop import TUPLE, Scan
 from zhdsl.ops.source import Const
 
+__all__ = ["Graph", "PassSplit", "bound", "split_pass"]
+
 CODE = "Z0790"
 COMBINE = {"sum": "sum", "contract": "sum", "max": "max"}
 # Movements that name the batch axis and yet keep every sample by itself.
@@ -37,12 +39,15 @@ class PassSplit:
         finish: partial values as data inputs, and parameters, states and counters as needed; outputs as the whole. The
             symbol of the batch in it means the number of samples of the pass, see `bound`.
         symbol: that symbol.
+        averaged: names of losses that mix the samples of a batch, so that a pass has none: outputs of `per_batch` (role
+            loss), of which the mean over batches, weighted by samples, is taken.
     """
 
     per_batch: Graph
     combine: Mapping[str, str]
     finish: Graph
     symbol: str
+    averaged: tuple[str, ...] = ()
 
 
 def split_pass(graph: Graph, batch_axis: str) -> PassSplit:
@@ -53,19 +58,29 @@ def split_pass(graph: Graph, batch_axis: str) -> PassSplit:
         batch_axis: the label of the batch in the data inputs.
 
     Raises:
-        SpecError: an output still has the batch axis, reduces over it within another reduction over it, or mixes
+        SpecError: a metric still has the batch axis, reduces over it within another reduction over it, or mixes
             samples in a way that batches cannot (sorting, indexing, comparing all with all).
     """
     symbol = _symbol(graph, batch_axis)
-    kept = [p for p in graph.outputs if p.role == "state"]
-    whole = [p for p in graph.outputs if p.role != "state"]
+    mixing = [p for p in graph.results("loss") if not _can_be_cut(graph, symbol, p)]
+    kept = [*mixing, *graph.results("state")]
+    whole = [p for p in graph.outputs if p not in kept]
     cuts = _Cuts(graph, symbol, whole).found
     names = {node: f"partial{k}" for k, node in enumerate(cuts)}
     partials = [Port(names[n], n, n.type.labels, "metric") for n in cuts]
     with graph.building() as b:
         per_batch = close(f"{graph.name}.batch", graph.inputs, (*partials, *kept), b)
         finish = _finished(graph, b, names, whole)
-    return PassSplit(per_batch, {names[n]: COMBINE[n.op.name] for n in cuts}, finish, symbol)
+    combine = {names[n]: COMBINE[n.op.name] for n in cuts}
+    return PassSplit(per_batch, combine, finish, symbol, tuple(p.name for p in mixing))
+
+
+def _can_be_cut(graph: Graph, symbol: str, port: Port) -> bool:
+    try:
+        _Cuts(graph, symbol, [port])
+    except SpecError:
+        return False
+    return True
 
 
 def bound(graph: Graph, sizes: Mapping[str, int]) -> Graph:

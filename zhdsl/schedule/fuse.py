@@ -20,7 +20,7 @@ from zhdsl.ops.families import Elementwise
 from zhdsl.schedule.forward import steps_of
 from zhdsl.schedule.program import Kernel, Loop, Step, Tile
 from zhdsl.schedule.tape import Fill, Item, Pending, Tape
-from zhdsl.schedule.views import View
+from zhdsl.schedule.views import View, sample
 from zhdsl.schedule.windows import piece
 
 PIECE = 1 << 15  # elements of one piece of scratch: a few of them fit a second-level cache
@@ -204,7 +204,18 @@ class Fusion:
 
         Other entries of a loop's stack do not, nor do parts that are written.
         """
-        return a != b and a.buffer in (self.tape.parts if both_written else self.tape.stacks)
+        if both_written and a.buffer in self.tape.parts:
+            return a != b
+        if a.buffer not in self.tape.stacks or _counters(a) != _counters(b) or not _counters(a):
+            return False
+        return self._entries(a).isdisjoint(self._entries(b))
+
+    def _entries(self, view: View) -> set[int]:
+        """The entries of a stack that a view in its loop touches; by sample sizes, which tell them apart as any do."""
+        entry = max(sample(self.tape.buffers[view.buffer].whole.dims[0][2]), 1)
+        reach = [sample(stride) * (sample(size) - 1) for _, size, stride in view.dims]
+        first, last = (sample(view.offset) + sum(r for r in reach if r * way > 0) for way in (-1, 1))
+        return set(range(first // entry, last // entry + 1))
 
     def _joins(self, group: Group, step: Step) -> bool:
         """Whether the step can run in the group's loop: the same axes, and every element needs only its own."""
@@ -253,6 +264,10 @@ class Fusion:
     def _places(self, steps: Sequence[Step]) -> Origins:
         nothing: Origins = frozenset()
         return nothing.union(*(self.origins.get(s.node, nothing) for s in steps if s.node is not None))
+
+
+def _counters(view: View) -> set[str]:
+    return {s for s in view.offset.symbols if s.startswith("@")}
 
 
 def _touched(item: Item) -> set[str]:

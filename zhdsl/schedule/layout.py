@@ -217,10 +217,11 @@ def _neighbours(layout: Layout, x: Node, other: Node, labels: Sequence[str]) -> 
         return None
     if _together(order, own) and other.op.family != "source":
         return None
-    at = min(order.index(n) for n in labels)
     rest = [n for n in order if n not in labels]
-    before = [n for n in order[:at] if n in rest]
-    return (*before, *summed, *rest[len(before) :]) if _together(order, own) else (*rest, *summed)
+    before = len([n for n in order[: order.index(own[0])] if n in rest])
+    if not _together(order, own):  # in front if one of them is in front, so that two products ask for the same
+        before = 0 if order[0] in labels else len(rest)
+    return (*rest[:before], *summed, *rest[before:])
 
 
 def _together(order: Order, labels: Sequence[str]) -> bool:

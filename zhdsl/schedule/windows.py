@@ -10,13 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from zhdsl.ir.node import Node
-from zhdsl.ir.sizes import Size, SizeLike, extreme
+from zhdsl.ir.sizes import Size, extreme
 from zhdsl.ops.window import Fold, Window
+from zhdsl.schedule import pieces
 from zhdsl.schedule.program import Kernel, Step, Tile
 from zhdsl.schedule.tape import Tape
-from zhdsl.schedule.views import ZERO, View, narrow, product, window
-
-PIECE = 1 << 17  # elements of scratch that a piece of a product may take: half a second-level cache in f32
+from zhdsl.schedule.views import ZERO, View, narrow, window
 
 Pads = Mapping[str, tuple[Size, Size]]
 
@@ -133,11 +132,4 @@ def _tile(folds: Sequence[Step]) -> Tile | None:
         if _independent(folds, label):
             return Tile(label, piece(view, label, PIECE))
     return None
-
-
-def piece(view: View, label: str, elements: int) -> Size:
-    """How many indices of a label make pieces of about so many elements; at least one."""
-    rest: SizeLike = product(size for n, size in view.axes if n != label)
-    most = extreme("max", (1, Size.of(elements) // extreme("max", (1, rest))))
-    return extreme("min", (view.sizes[label], most))
 

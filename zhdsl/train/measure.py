@@ -11,9 +11,10 @@ import numpy.typing as npt
 from zhdsl import data
 from zhdsl.data import Arrays
 from zhdsl.runtime.arguments import sizes_of
+from zhdsl.runtime.pipeline import Executable
 from zhdsl.runtime.session import Session
 from zhdsl.runtime.state import array_dtype
-from zhdsl.runtime.whole_pass import PassSplit, bound, split_pass
+from zhdsl.runtime.whole_pass import Graph, PassSplit, bound, split_pass
 
 Array: TypeAlias = npt.NDArray[Any]
 Key: TypeAlias = tuple[str, str]
@@ -29,6 +30,7 @@ class Measure:
         recipe = session.recipe
         self.session = session
         self.split: PassSplit = split_pass(recipe.evaluate, recipe.batch_axis)
+        self._finishes: dict[str, tuple[Graph, Executable]] = {}
         self.streams = {p for p, w in recipe.model.states.items() if w.stream}
 
     def over(self, part: Arrays, size: Size) -> dict[str, Any]:
@@ -38,14 +40,21 @@ class Measure:
             part: the samples.
             size: samples of a batch, or "all"; it decides the memory that is taken, not the result.
         """
-        totals, count = self._totals(part, size)
-        finish = bound(self.split.finish, self._sizes(part, count))
-        executable = self.session.executable(f"{finish.name} of {count}", finish, FINISH)
+        totals, averaged, count = self._totals(part, size)
+        finish, executable = self._finish(self._sizes(part, count))
         given = {("data", name): total for name, total in totals.items()}
         given |= self.session.counters(finish, {}) | self.session.held(finish, {})
         wanted = {(p.role, p.name): array_dtype(p.node.type, FINISH) for p in finish.inputs}
         found = executable.run({key: np.asarray(given[key], dtype) for key, dtype in wanted.items()})
-        return {name: _plain(value) for (_, name), value in found.items()}
+        return averaged | {name: _plain(value) for (_, name), value in found.items()}
+
+    def _finish(self, sizes: dict[str, int]) -> tuple[Graph, Executable]:
+        """What comes once, for a pass of this size; made once."""
+        key = ", ".join(f"{name} = {n}" for name, n in sorted(sizes.items()))
+        if key not in self._finishes:
+            graph = bound(self.split.finish, sizes)
+            self._finishes[key] = graph, self.session.executable(f"{graph.name} with {key}", graph, FINISH)
+        return self._finishes[key]
 
     def _sizes(self, part: Arrays, count: int) -> dict[str, int]:
         """Values of all symbols, the batch being the whole pass."""
@@ -53,11 +62,12 @@ class Measure:
         sizes = sizes_of(ports, [part.fields[p.name].shape for p in ports])
         return {**sizes, self.split.symbol: count}
 
-    def _totals(self, part: Arrays, size: Size) -> tuple[dict[str, Array], int]:
-        """The combined partial values, sums in float64 and int64, and the number of samples they are of."""
+    def _totals(self, part: Arrays, size: Size) -> tuple[dict[str, Array], dict[str, float], int]:
+        """The combined partial values, sums in float64 and int64; averages; and the number of samples they are of."""
         graph = self.split.per_batch
         executable = self.session.executable(graph.name, graph)
         totals: dict[str, Array] = {}
+        averaged: dict[str, float] = {}
         carried: dict[Key, Array] = {}
         count = 0
         for number, (indices, given) in enumerate(self._batches(part, size)):
@@ -66,8 +76,10 @@ class Measure:
             for (role, name), value in found.items():
                 if role == "metric":
                     totals[name] = _combined(self.split.combine[name], totals.get(name), value)
+                elif role == "loss":
+                    averaged[name] = averaged.get(name, 0.0) + float(value) * len(indices)
             count += len(indices)
-        return totals, count
+        return totals, {name: total / count for name, total in averaged.items()}, count
 
     def _batches(self, part: Arrays, size: Size) -> Iterator[tuple[Array, dict[Key, Array]]]:
         names = [p.name for p in self.split.per_batch.of_role("data")]

@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from zhdsl import data
 from zhdsl.errors import BackendError, TrainingError
+from zhdsl.runtime import memory
 from zhdsl.runtime.arguments import sizes_of
 from zhdsl.runtime.session import Session
 from zhdsl.runtime.step import NORM, RATE, step_graph
@@ -132,6 +133,8 @@ class Trainer:
             fields = self.parts.train.fields
             self.session.prepare(**{p.name: fields[p.name] for p in self.recipe.fit.of_role("data")})
         left = self.parts.train.size % self.limits.size if self.limits.drop_last else 0
+        if self.measure.split.averaged:
+            self.note("the loss mixes the samples of a batch: over a pass it is the mean over batches")
         if left:
             self.note(f"the model carries states from batch to batch: {left} samples are left out of each epoch")
 
@@ -143,6 +146,7 @@ class Trainer:
         self.names = [p.name for p in ports]
         self.sizes = sizes_of(ports, [(count, *train.fields[name].shape[1:]) for name in self.names])
         self.executable = session.executable(self.graph.name, self.graph)
+        memory.require(self.executable.peak(self.sizes), f"a step with a batch of {count}", "write a smaller batch")
         self.lent = {key: np.array(array, order="C") for key, array in session.held(self.graph, self.sizes).items()}
         session.arrays.update(self.lent)
         self.executable.hold(self.lent)

@@ -137,6 +137,7 @@ def convolved(x: Array, w: Array, stride: int = 1, dilation: int = 1, pad: Any =
         highs.append(high)
     big = np.pad(x, [(0, 0), (0, 0), *zip(lows, highs, strict=True)])
     y = np.zeros((x.shape[0], w.shape[0], *sizes))
+    at: Any
     for at in product(*map(range, sizes)):
         place: Any = (..., *(slice(p * stride, p * stride + reach, dilation) for p in at))
         y[(slice(None), slice(None), *at)] = np.tensordot(big[place], w, (range(1, w.ndim), range(1, w.ndim)))

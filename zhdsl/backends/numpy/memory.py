@@ -83,16 +83,21 @@ class Memory:
         self.arena = aligned_bytes(plan.arena)
         self._plan = plan
         self._flat: dict[str, Array] = {name: array.reshape(-1) for name, array in held.items()}
-        self._numbers: dict[Size, int] = {}
+        self._numbers: dict[Size, tuple[int, tuple[tuple[str, int], ...]]] = {}
 
     def number(self, size: Size) -> int:
-        """The value of a size."""
-        found = self._numbers.get(size)
-        if found is None:
-            found = size.evaluate(self.sizes)
-            if not any(symbol.startswith("@") for symbol in size.symbols):
-                self._numbers[size] = found
-        return found
+        """The value of a size; offsets in loops are affine in the loops' counters."""
+        known = self._numbers.get(size)
+        if known is None:
+            known = self._numbers[size] = self._affine(size)
+        start, steps = known
+        return start if not steps else start + sum(self.sizes[counter] * step for counter, step in steps)
+
+    def _affine(self, size: Size) -> tuple[int, tuple[tuple[str, int], ...]]:
+        counters = sorted(symbol for symbol in size.symbols if symbol.startswith("@"))
+        zero = {**self.sizes, **dict.fromkeys(counters, 0)}
+        start = size.evaluate(zero)
+        return start, tuple((c, size.evaluate({**zero, c: 1}) - start) for c in counters)
 
     def dtype(self, dtype: str) -> np.dtype[Any]:
         return numpy_dtype(dtype, self.float)
