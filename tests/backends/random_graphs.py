@@ -137,9 +137,8 @@ def moved(m: Maker) -> Node | None:
         return apply("flip", x, label=label)
     if kind == "shift":
         part = apply("slice", x, label=label, start=1, size=size - 1)
-        return apply("pad", m.pick([part, part * 2.0]), label=label, low=m.pick([0, 1]), high=0) if m.rng.random() < 0 else apply(
-            "pad", m.pick([part, part * 2.0]), label=label, low=1, high=0
-        )
+        low = m.pick([0, 1])
+        return apply("pad", m.pick([part, part * 2.0]), label=label, low=low, high=1 - low)
     if kind == "double":
         twice = apply("concat", x, m.pick([x, apply("neg", x)]), label=label)
         return apply("slice", twice, label=label, start=1, size=size)
@@ -169,7 +168,8 @@ def windowed(m: Maker) -> Node | None:
         taps.append(label + "w")
         size = x.type.sizes[label]
         low = int(m.rng.integers(0, 2))
-        seen = apply("window", seen, label=label, tap=taps[-1], taps=2, stride=1, dilation=1, low=low, count=size - 1 + low)
+        places = {"label": label, "tap": taps[-1], "taps": 2, "stride": 1, "dilation": 1, "low": low}
+        seen = apply("window", seen, count=size - 1 + low, **places)
         if low == 0:
             seen = apply("pad", seen, label=label, low=1, high=0)
     if m.rng.random() < 0.4:

@@ -37,9 +37,8 @@ def test_an_op_means_what_the_reference_says(name: str, i: int) -> None:
 @pytest.mark.parametrize(("name", "i"), RUNNABLE)
 def test_an_op_holds_in_single_precision(name: str, i: int) -> None:
     case = example(name, i, seed=1)
-    inputs = {key: array.astype("f4").astype("f8") if array.dtype.kind == "f" else array for key, array in case.inputs.items()}
-    values = {
-        p.node: inputs[f"{p.role}/{p.name}"].transpose([p.order.index(n) for n in p.node.type.labels])
-        for p in case.graph.inputs
-    }
+    values = {}
+    for port in case.graph.inputs:
+        array = case.inputs[f"{port.role}/{port.name}"].transpose([port.order.index(n) for n in port.node.type.labels])
+        values[port.node] = array.astype("f4").astype("f8") if array.dtype.kind == "f" else array
     case_of(case.graph, values, SIZES).check("f32")

@@ -42,7 +42,7 @@ def masked(loss: Any) -> Twin:
 
 LOSSES: dict[str, tuple[str, Twin, list[Any]]] = {
     "mse(p, y)": (TWO, lambda w, p, y: F.mse_loss(p, y), [P, Y]),
-    "mse(p, y, keep)": (f"{TWO}, keep: bool[B, K]", masked(F.mse_loss), [P, Y, KEEP[:, :4]]),
+    "mse(p, y, keep)": (f"{TWO}, keep: bool[B, K=4]", masked(F.mse_loss), [P, Y, KEEP[:, :4]]),
     "mae(p, y)": (TWO, lambda w, p, y: F.l1_loss(p, y), [P, Y]),
     "huber(p, y)": (TWO, lambda w, p, y: F.huber_loss(p, y), [P, Y]),
     "huber[delta = 0.3](p, y)": (TWO, lambda w, p, y: F.huber_loss(p, y, delta=0.3), [P, Y]),
@@ -56,7 +56,7 @@ LOSSES: dict[str, tuple[str, Twin, list[Any]]] = {
     "binary_cross_entropy(p, y)": (TWO, lambda w, p, y: F.binary_cross_entropy(p, y), [SHARE, TRUTH]),
     "binary_cross_entropy_logits(p, y)": (TWO, lambda w, z, y: F.binary_cross_entropy_with_logits(z, y), [P, TRUTH]),
     "binary_cross_entropy_logits(p, y, keep)": (
-        f"{TWO}, keep: bool[B, K]", masked(F.binary_cross_entropy_with_logits), [P, SHARE, KEEP[:, :4]]),
+        f"{TWO}, keep: bool[B, K=4]", masked(F.binary_cross_entropy_with_logits), [P, SHARE, KEEP[:, :4]]),
     "kl[K](p, y)": (
         TWO, lambda w, p, z: F.kl_div(z.log_softmax(1), p, reduction="batchmean"), [DISTRIBUTION[1:], Y[1:]]),
     "triplet[K](a, b, c)": (

@@ -165,7 +165,7 @@ WHOLE: dict[str, tuple[tuple[str, ...], Any, Any, Any]] = {
 
 def _clip_exactly(parameters: list[Any], most: float) -> None:
     """PyTorch's clip without the 1e-6 that it adds to the norm."""
-    norm = float(torch.sqrt(sum((p.grad**2).sum() for p in parameters)))
+    norm = torch.sqrt(sum((p.grad**2).sum() for p in parameters)).item()
     nn.utils.clip_grad_norm_(parameters, most * (norm + 1e-6) / norm)
 
 
@@ -187,7 +187,7 @@ def test_whole_training_steps_are_pytorchs(name: str, agree: Agree) -> None:
         there.step()
         if rates:
             rates.step()
-        losses[f"loss {k}"] = abs(m.step(**batch) / float(loss) - 1)
+        losses[f"loss {k}"] = abs(m.step(**batch) / loss.item() - 1)
     agree(moved(dict(m.params), {p: w.detach().numpy() for p, w in weights.items()}, before) | losses)
 
 

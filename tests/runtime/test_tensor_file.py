@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
@@ -67,18 +68,23 @@ def test_a_file_of_the_package_safetensors_is_refused_with_a_reason(tmp_path: Pa
 
 def test_every_bit_matters(tmp_path: Path) -> None:
     data = encode({"a": np.arange(3, dtype=np.float32), "b": np.ones(2, np.bool_)}, "note")
-    for at in range(len(data) * 8):
-        flipped = bytearray(data)
-        flipped[at // 8] ^= 1 << at % 8
-        with pytest.raises(TrainingError):
-            read(written(tmp_path, bytes(flipped)))
+    path = written(tmp_path, data)
+    with path.open("r+b", buffering=0) as file:
+        for at, bit in itertools.product(range(len(data)), range(8)):
+            os.pwrite(file.fileno(), bytes([data[at] ^ 1 << bit]), at)
+            with pytest.raises(TrainingError):
+                read(path)
+            os.pwrite(file.fileno(), data[at : at + 1], at)
+    read(path)  # with all bits back in place it is whole
 
 
 def test_every_truncation_is_noticed(tmp_path: Path) -> None:
     data = encode({"a": np.arange(3, dtype=np.float32)}, "note")
-    for length in range(len(data)):
+    path = written(tmp_path, data)
+    for length in reversed(range(len(data))):
+        os.truncate(path, length)
         with pytest.raises(TrainingError):
-            read(written(tmp_path, data[:length]))
+            read(path)
 
 
 DAMAGE: dict[str, Callable[[bytes], bytes]] = {
@@ -100,7 +106,7 @@ def test_other_damage_is_noticed(damage: Callable[[bytes], bytes], tmp_path: Pat
 
 def test_random_bytes_end_in_an_error_and_nothing_else(tmp_path: Path) -> None:
     draw = random.Random(0)
-    for _ in range(300):
+    for _ in range(150):
         length = draw.randrange(0, 200)
         junk = (draw.randrange(0, 200)).to_bytes(8, "little") + b"{" * draw.randrange(3) + draw.randbytes(length)
         with pytest.raises(TrainingError):

@@ -8,14 +8,18 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.conftest import ROOT
-from tests.train.runs import bytes_of, command, run, start
+from tests.train.runs import bytes_of, command, model, run, start
 from zhdsl.errors import TrainingError
 from zhdsl.runtime import checkpoint
+from zhdsl.train.report import Silent
 from zhdsl.train.run_folder import locked, new_folder
 
 EPOCHS = 4
@@ -179,3 +183,28 @@ def test_a_full_disk_keeps_the_last_checkpoint_and_says_so(tiny_disk: Path, unbr
         assert bytes_of(folder) == unbroken
     finally:
         subprocess.run(["umount", str(tiny_disk)], check=True)
+
+
+def test_two_runs_in_one_process_are_as_if_each_were_alone(tmp_path: Path, unbroken: dict[str, bytes]) -> None:
+    names = ["a", "b", "c"]
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda name: run(tmp_path / name, epochs=EPOCHS, save_seconds=0), names))
+    for name in names:
+        assert bytes_of(tmp_path / name) == unbroken
+
+
+@pytest.mark.slow
+def test_a_long_run_grows_neither_memory_nor_open_files_nor_slower() -> None:
+    seen: list[tuple[float, int, int]] = []
+
+    class Watch(Silent):
+        def epoch(self, record: Mapping[str, Any], last: bool) -> None:
+            resident = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+            seen.append((time.process_time(), resident, len(os.listdir("/proc/self/fd"))))
+
+    run(None, m=model(device="numpy", noise=False), epochs=8000, every=1000, reporters=[Watch()])
+    times, sizes, files = zip(*seen, strict=True)
+    assert len(seen) == 8
+    assert sizes[-1] < 1.01 * sizes[1]
+    assert files[-1] == files[0]
+    assert times[-1] - times[-3] < 1.3 * (times[3] - times[1])

@@ -14,9 +14,10 @@ import pytest
 from tests.runtime import recipes
 from tests.train import runs
 from tests.train.runs import bytes_of, model, run
+from zhdsl.data import Arrays
 from zhdsl.errors import BackendError, TrainingError
 from zhdsl.runtime import checkpoint, files
-from zhdsl.train.limits import Options
+from zhdsl.train.limits import Options, batch_size
 from zhdsl.train.report import Silent
 
 
@@ -286,6 +287,28 @@ def test_metrics_that_were_cut_by_hand_are_noticed(tmp_path: Path) -> None:
         run(tmp_path / "b", resume=True, epochs=3)
 
 
+def test_best_weights_that_are_newer_than_the_last_checkpoint_do_no_harm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(tmp_path / "a", epochs=4)
+
+    def cut(folder: Path, found: checkpoint.Checkpoint) -> None:
+        if found.record.epoch == 2:  # the second epoch is over: the best weights are written, the state is not
+            raise Stop
+        keep(folder, found)
+
+    keep = checkpoint.keep
+    monkeypatch.setattr(checkpoint, "keep", cut)
+    with pytest.raises(Stop):
+        run(tmp_path / "b", epochs=4, save_seconds=0)
+    monkeypatch.undo()
+    best, last = (checkpoint.read(tmp_path / "b" / name).record for name in ("best.safetensors", "last.safetensors"))
+    assert last.best is not None
+    assert (best.epoch, last.epoch, last.best[1]) == (2, 1, 1)
+    run(tmp_path / "b", resume=True, epochs=4)
+    assert bytes_of(tmp_path / "a") == bytes_of(tmp_path / "b")
+
+
 # ---------------------------------------------------------------- faults
 def exploding(step: int) -> Any:
     """A model whose learning rate is so high, from some epoch on, that the loss overflows."""
@@ -382,6 +405,15 @@ def test_too_little_memory_is_the_machines_fault_and_says_how_large_the_batch_wa
 def test_options_that_make_no_sense_are_refused(options: Any, says: str) -> None:
     with pytest.raises(TrainingError, match=says):
         Options(**options)
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind", "size"), [((5, 12), np.int32, 4), ((5, 12), np.float32, 4), ((5, 99), np.int32, 1)]
+)
+def test_a_batch_of_tokens_takes_as_many_samples_as_have_them(shape: Any, kind: Any, size: int) -> None:
+    part = Arrays({"ids": np.zeros(shape, kind), "label": np.zeros(5, np.int32)[:, None]}, "")
+    wanted = size if kind is np.int32 else 50  # integer fields are what tokens are; the label is one
+    assert batch_size(recipes.recipe(batch=("tokens", 50)), part) == wanted
 
 
 def test_the_processes_of_the_fault_tests_do_the_same_as_these(tmp_path: Path) -> None:

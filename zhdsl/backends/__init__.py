@@ -1,1 +1,1 @@
-"""Backends make programs run: `numpy` on any machine. One protocol, in base.py; nothing outside knows which one runs."""
+"""Backends make programs run: `numpy` on any machine. One protocol, in base.py; nothing else knows which one runs."""

@@ -112,7 +112,8 @@ def summary(outcome: Outcome) -> Iterator[str]:
         return
     project = outcome.project
     parts = {"model": len(project.models), "recipe": len(project.recipes), "claim": len(project.claims)}
-    shown = {noun: n for noun, n in parts.items() if n} or {"definition": len(project.file.items) + len(project.file.consts)}
+    others = len(project.file.items) + len(project.file.consts)
+    shown = {noun: n for noun, n in parts.items() if n} or {"definition": others}
     yield from (counted(n, noun) for noun, n in shown.items())
     errors = [t.error for t in outcome.claims if t.error is not None and t.problem is None]
     if errors:

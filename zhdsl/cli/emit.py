@@ -1,9 +1,9 @@
 """`zh emit`: what a compiler stage made of a spec, as text.
 
-    ast       the syntax tree                     model    signature, weights, guards, recipe
-    graph     the graph of the model, or of a recipe's loss
-    grad      the same with its derivative        passes   the step (or the model) after all passes
-    program   that as kernels over buffers
+ast       the syntax tree                     model    signature, weights, guards, recipe
+graph     the graph of the model, or of a recipe's loss
+grad      the same with its derivative        passes   the step (or the model) after all passes
+program   that as kernels over buffers
 """
 
 from __future__ import annotations

@@ -12,42 +12,39 @@ from zhdsl.cli.specs import chosen_model, chosen_recipe, counted, open_spec, set
 from zhdsl.cli.terminal import printable
 
 if TYPE_CHECKING:
+    from zhdsl.cli.layers import Layer
     from zhdsl.ir.sizes import Size
-    from zhdsl.ir.types import Type
     from zhdsl.lang.model import Model, Project
 
 HEADS = ("layer", "block", "output", "parameters", "bytes", "FLOPs")
 NUMBERS = (3, 4, 5)  # columns
+MOST = 2**31  # the largest size that is taken
 
 
-class Sizes(click.ParamType):
+def _sizes(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -> dict[str, int]:
     """`B=32,T=16`: values of symbols."""
-
-    name = "NAME=N,…"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, int]:
-        found = {}
-        for part in str(value).split(","):
-            name, _, number = part.partition("=")
-            if not (name.strip() and number.strip().isascii() and number.strip().isdigit() and len(number) < 19):
-                self.fail(f"'{part}' is not NAME=N with a whole number N", param, ctx)
-            found[name.strip()] = int(number)
-        return found
+    found = {}
+    for part in (part for text in given for part in text.split(",")):
+        name, _, number = (word.strip() for word in part.partition("="))
+        if not (name and number.isascii() and number.isdigit() and 0 < int(number[:19]) <= MOST):
+            raise click.BadParameter(f"'{part}' is not NAME=N with a whole number N from 1 on")
+        found[name] = int(number)
+    return found
 
 
 @click.command()
 @click.argument("what", metavar="SPEC|NAME")
 @click.option("--model", metavar="NAME", help="Only this model, function or block of the spec.")
 @click.option("--recipe", is_flag=True, help="Show the recipes instead of the models.")
-@click.option("--batch", type=click.IntRange(1, 2**31), metavar="N", help="The size of the batch, for the numbers.")
-@click.option("--size", "sizes", type=Sizes(), multiple=True, help="Sizes of other axes, for the numbers.")
+@click.option("--batch", type=click.IntRange(1, MOST), metavar="N", help="The size of the batch, for the numbers.")
+@click.option("--size", "sizes", multiple=True, metavar="NAME=N,…", callback=_sizes, help="Sizes of other axes.")
 @setting_option
 def show(
     what: str,
     model: str | None,
     recipe: bool,
     batch: int | None,
-    sizes: tuple[dict[str, int], ...],
+    sizes: dict[str, int],
     settings: dict[str, Any],
 ) -> None:
     """Show a model's layers and sizes, or a definition's source.
@@ -63,11 +60,10 @@ def show(
     if recipe:
         click.echo(printable("\n\n".join("\n".join(lines) for lines in recipes(project, model))))
         return
-    given = {name: n for part in sizes for name, n in part.items()}
     shown = [chosen_model(project, model)] if model else list(project.models.values())
     if not shown:
         raise click.ClickException(f"{what} has no model: choose a function or block with --model")
-    click.echo(printable("\n\n".join("\n".join(model_table(m, project, given, batch)) for m in shown)))
+    click.echo(printable("\n\n".join("\n".join(model_table(m, project, sizes, batch)) for m in shown)))
 
 
 def is_path(what: str) -> bool:
@@ -93,7 +89,7 @@ def model_table(model: Model, project: Project, given: Mapping[str, int], batch:
     sizes = known_sizes(model, given, batch)
     rows = layers(model, project.file)
     total = sum((r.flops for r in rows), start=_zero())
-    cells = [(r.path, r.block, _type(r.output, sizes), *_numbers(r.params, r.bytes), _size(r.flops, sizes)) for r in rows]
+    cells = [_cells(row, sizes) for row in rows]
     sums = (f"{sum(r.params for r in rows):,}", f"{sum(r.bytes for r in rows):,}", _size(total, sizes))
     yield signature(model)
     yield ""
@@ -138,12 +134,10 @@ def _zero() -> Size:
     return Size.of(0)
 
 
-def _numbers(params: int, size: int) -> tuple[str, str]:
-    return (f"{params:,}", f"{size:,}") if params else ("", "")
-
-
-def _type(type_: Type | None, sizes: Mapping[str, int]) -> str:
-    return "" if type_ is None else str(type_.substitute(sizes))
+def _cells(row: Layer, sizes: Mapping[str, int]) -> tuple[str, ...]:
+    output = "" if row.output is None else str(row.output.substitute(sizes))
+    numbers = (f"{row.params:,}", f"{row.bytes:,}") if row.params else ("", "")
+    return (row.path, row.block, output, *numbers, _size(row.flops, sizes))
 
 
 def _size(size: Size, sizes: Mapping[str, int]) -> str:

@@ -23,16 +23,12 @@ WORDS = {"true": True, "false": False}
 LONGEST = 400  # digits of a number
 
 
-class Setting(click.ParamType):
-    """`D=64`: a name and a value, an integer, a number, true, false or a text."""
-
-    name = "NAME=VALUE"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, Any]:
-        name, sign, text = str(value).partition("=")
-        if not sign or not name.strip():
-            self.fail(f"'{value}' is not NAME=VALUE", param, ctx)
-        return name.strip(), value_of(text.strip())
+def setting(text: str) -> tuple[str, Any]:
+    """`D=64`: a name and a value. Raises `click.BadParameter`."""
+    name, sign, value = text.partition("=")
+    if not sign or not name.strip():
+        raise click.BadParameter(f"'{text}' is not NAME=VALUE")
+    return name.strip(), value_of(value.strip())
 
 
 def value_of(text: str) -> int | float | bool | str:
@@ -46,9 +42,9 @@ def value_of(text: str) -> int | float | bool | str:
     return float(text) if len(text) <= LONGEST and REAL.fullmatch(text) else text
 
 
-def _unique(ctx: click.Context, param: click.Parameter, given: tuple[tuple[str, Any], ...]) -> dict[str, Any]:
+def _settings(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for name, value in given:
+    for name, value in map(setting, given):
         if name in found:
             raise click.BadParameter(f"{name} is given twice")
         found[name] = value
@@ -58,9 +54,9 @@ def _unique(ctx: click.Context, param: click.Parameter, given: tuple[tuple[str, 
 setting_option = click.option(
     "--set",
     "settings",
-    type=Setting(),
     multiple=True,
-    callback=_unique,
+    metavar="NAME=VALUE",
+    callback=_settings,
     help="Give a const of the spec another value; may be repeated.",
 )
 

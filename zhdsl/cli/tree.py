@@ -19,16 +19,12 @@ def tree_lines(module: Module) -> Iterator[str]:
 def _record(record: Syntax, name: str, margin: str) -> Iterator[str]:
     """`then: Binary 3:7 op="+"`, and below it the records it holds."""
     line, column = record.span.source.place(record.span.start)
-    plain, inner = [], []
-    for field in fields(record):
-        value = getattr(record, field.name)
-        if field.name in HIDDEN:
-            continue
-        (inner if _holds_records(value) else plain).append((field.name, value))
-    words = [type(record).__name__, f"{line}:{column}", *(f"{key}={_text(value)}" for key, value in plain)]
-    yield f"{margin}{name}{' '.join(words)}"
-    for key, value in inner:
-        yield from _inner(key, value, margin + "  ")
+    values = {f.name: getattr(record, f.name) for f in fields(record) if f.name not in HIDDEN}
+    plain = (f"{key}={_text(value)}" for key, value in values.items() if not _holds_records(value))
+    yield f"{margin}{name}{' '.join([type(record).__name__, f'{line}:{column}', *plain])}"
+    for key, value in values.items():
+        if _holds_records(value):
+            yield from _inner(key, value, margin + "  ")
 
 
 def _inner(key: str, value: Any, margin: str) -> Iterator[str]:

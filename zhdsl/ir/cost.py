@@ -1,11 +1,11 @@
 """What a graph costs: floating-point operations, counted from the types alone and exact for all sizes.
 
-    contract      2 for each point of the union of its operands' axes: a product and a sum
-    elementwise   1 for each element of the result (`stop` is free)
-    reduce        1 for each element of the operand
-    random        1 for each element
-    loop          its body, once for every step
-    others        0: they move numbers and compute none
+contract      2 for each point of the union of its operands' axes: a product and a sum
+elementwise   1 for each element of the result (`stop` is free)
+reduce        1 for each element of the operand
+random        1 for each element
+loop          its body, once for every step
+others        0: they move numbers and compute none
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@
     simplify_algebra               identities of arithmetic, sums, moves, choices (`rules/`, a file per family of ops)
     stabilize_numerics             logarithms, softmaxes and sigmoids that do not overflow
     erase_stops                    what only differentiation looks at
+    simplify_loops                 what no step of a loop changes
     hoist_products, sink_sums      products before a loop and sums behind it, over all steps at once
     merge_common_subexpressions    equal things once
     drop_dead_code                 results and inputs of loops that nobody reads
@@ -23,6 +24,7 @@ from zhdsl.passes.fold_constants import fold_constants
 from zhdsl.passes.hoist_products import hoist_products
 from zhdsl.passes.merge_common_subexpressions import merge_common_subexpressions
 from zhdsl.passes.simplify_algebra import simplify_algebra
+from zhdsl.passes.simplify_loops import simplify_loops
 from zhdsl.passes.sink_sums import sink_sums
 from zhdsl.passes.stabilize_numerics import stabilize_numerics
 
@@ -33,6 +35,7 @@ BEFORE_DERIVATIVE: tuple[Pass, ...] = (
     fold_constants,
     simplify_algebra,
     stabilize_numerics,
+    simplify_loops,
     merge_common_subexpressions,
     drop_dead_code,
 )
@@ -42,6 +45,7 @@ PASSES: tuple[Pass, ...] = (
     fold_constants,
     simplify_algebra,
     stabilize_numerics,
+    simplify_loops,
     hoist_products,
     sink_sums,
     merge_common_subexpressions,

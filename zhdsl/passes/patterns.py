@@ -7,7 +7,7 @@ import operator
 from collections.abc import Callable, Iterable, Iterator
 
 from zhdsl.ir.node import Node, apply
-from zhdsl.ir.sizes import Size, Undecided
+from zhdsl.ir.sizes import Size
 from zhdsl.ir.types import Type
 from zhdsl.ops.source import Const
 
@@ -75,16 +75,19 @@ def covers(node: Node, labels: Iterable[str]) -> bool:
 
 
 def at_most(a: Size | int, b: Size | int) -> bool:
-    """Whether a <= b for certain."""
-    try:
-        return Size.of(a).compare(b) <= 0
-    except Undecided:
-        return False
+    """Whether a <= b for certain: for all sizes from 0 on."""
+    difference = Size.of(b) - a
+    return all(factor >= 0 and all(isinstance(atom, str) for atom in atoms) for atoms, factor in difference.terms)
 
 
 # ---------------------------------------------------------------- answers
 def constant(of: Value, dtype: str) -> Node:
     return apply("const", value=of, dtype=dtype)
+
+
+def minus(x: Node) -> Node:
+    """-x, without a sign if x has one."""
+    return x.operands[0] if is_op(x, "neg") else -x
 
 
 def negated(c: Node) -> Node:

@@ -1,21 +1,21 @@
-"""Makes the interface of loops as narrow as it can be: what is the same at every step is not sliced, carried or stacked.
+"""Makes the interface of loops narrow: what is the same at every step is not sliced, carried or stacked.
 
-    scan[T]: slice m = expand[T](%keep)              capture m = %keep
-    scan[T]: capture m = expand[B](true)             true, in the body
-    scan[T]: carry c from %0, next c                 capture c = %0
-    scan[T]: slice x = %1, slice y = %1              slice x = %1
-    scan[T]: emit x, a slice of %1; project[0]       %1
+scan[T]: slice m = expand[T](%keep)              capture m = %keep
+scan[T]: capture m = expand[B](true)             true, in the body
+scan[T]: carry c from %0, next c                 capture c = %0
+scan[T]: slice x = %1, slice y = %1              slice x = %1
+scan[T]: emit x, a slice of %1; project[0]       %1
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from zhdsl.ir.body import Body
 from zhdsl.ir.graph import Graph
-from zhdsl.ir.node import Node, apply, make, rebuild
+from zhdsl.ir.node import Node, make, rebuild
 from zhdsl.ops.loop import Project, Scan, project
+from zhdsl.passes.loop_body import extra_slots
 from zhdsl.passes.patterns import is_op, spread
 from zhdsl.passes.rewriting import Rules, rewrite
 from zhdsl.passes.rules.broadcast import axes_of, bare
@@ -48,13 +48,11 @@ class Interface:
         first = body.carries + body.slices
         return Interface(node.op, pairs[: body.carries], pairs[body.carries : first], pairs[first:])
 
-    def made(self, inside: dict[Node, Node], following: Sequence[Node] | None = None) -> Node:
+    def made(self, inside: dict[Node, Node]) -> Node:
         """The scan with these slots, the others replaced in the body."""
-        body = self.scan.body
         pairs = (*self.carries, *self.slices, *self.captures)
         given = {slot: slot for slot, _ in pairs} | inside
-        wanted = (*(body.next if following is None else following), *body.emits)
-        outputs = rebuild(wanted, lambda node, operands: None, given)
+        outputs = rebuild(self.scan.body.outputs, lambda node, operands: None, given)
         n = len(self.carries)
         slots = tuple(slot for slot, _ in pairs)
         new = Body(n, len(self.slices), slots, outputs[:n], outputs[n:])
@@ -80,7 +78,7 @@ def capture_of_constant(n: Node) -> Node | None:
     constant = {slot: x for slot, x in loop.captures if is_op(bare(x), "const")}
     if not constant:
         return None
-    inside = {slot: spread(apply("const", **vars(bare(x).op)), slot.type) for slot, x in constant.items()}
+    inside = {slot: spread(make(bare(x).op), slot.type) for slot, x in constant.items()}
     return replace(loop, captures=tuple(p for p in loop.captures if p[0] not in constant)).made(inside)
 
 
@@ -98,11 +96,25 @@ def given_twice(n: Node) -> Node | None:
     return replace(loop, slices=kept[0], captures=kept[1]).made(inside) if inside else None
 
 
+def carry_as_capture(n: Node) -> Node | None:
+    """A carried value that never changes is read as a captured one; the carry itself is then dead."""
+    loop = Interface.of(n)
+    steady = [loop.carries[c] for c in never_changing(n) if loop.scan.body.next[c] is loop.carries[c][0]]
+    if not steady:
+        return None
+    slots = extra_slots(loop.scan.body, [slot.type for slot, _ in steady])
+    captured = tuple((new, x) for new, (_, x) in zip(slots, steady, strict=True))
+    inside = {slot: new for new, (slot, _) in zip(slots, steady, strict=True)}
+    return replace(loop, captures=(*loop.captures, *captured)).made(inside)
+
+
 # ---------------------------------------------------------------- what comes out
-def never_changing(scan: Scan) -> tuple[int, ...]:
-    """Positions of carried values that every step hands on as they are."""
-    body = scan.body
-    return tuple(c for c in range(body.carries) if body.next[c] is body.slots[c])
+def never_changing(n: Node) -> list[int]:
+    """Positions of carried values that every step hands on as they were given."""
+    loop = Interface.of(n)
+    captured = dict(loop.captures)
+    following = zip(loop.carries, loop.scan.body.next, strict=True)
+    return [c for c, ((slot, x), new) in enumerate(following) if new is slot or captured.get(new) is x]
 
 
 def result_of_constant(n: Node) -> Node | None:
@@ -119,10 +131,10 @@ def result_of_constant(n: Node) -> Node | None:
         emitted = body.emits[index]
         outside = given.get(emitted) if emitted not in body.slots[: body.carries] else None
         if outside is None and is_op(bare(emitted), "const"):
-            outside = apply("const", **vars(bare(emitted).op))
+            outside = make(bare(emitted).op)
         return None if outside is None else spread(outside, n.type)
     carry = (index - len(body.emits)) % body.carries
-    return spread(node.operands[carry], n.type) if carry in never_changing(scan) else None
+    return spread(node.operands[carry], n.type) if carry in never_changing(node) else None
 
 
 def emitted_twice(n: Node) -> Node | None:
@@ -138,12 +150,7 @@ def emitted_twice(n: Node) -> Node | None:
     return project(node, first) if first != index else None
 
 
-def carry_as_capture(n: Node) -> Node | None:
-    """A carried value that never changes is captured."""
-    return None
-
-
 RULES: Rules = {
-    "scan": (slice_of_repeated, capture_of_constant, given_twice),
+    "scan": (slice_of_repeated, carry_as_capture, capture_of_constant, given_twice),
     "project": (result_of_constant, emitted_twice),
 }

@@ -19,7 +19,7 @@ from zhdsl.ir.graph import Graph
 from zhdsl.ir.node import Node, apply, make
 from zhdsl.ops.families import Reduce
 from zhdsl.ops.index import Gather
-from zhdsl.passes.patterns import both_ways, constant, is_number, is_op, number
+from zhdsl.passes.patterns import both_ways, constant, is_number, is_op, minus, number
 from zhdsl.passes.rewriting import Rules, rewrite
 from zhdsl.passes.rules.sigmoid import logit, one_plus_exp, sigmoid
 
@@ -61,7 +61,7 @@ def _log(x: Node) -> Node | None:
         return x.operands[0]
     z = logit(x)
     if z is not None:
-        return -softplus(-z)
+        return -softplus(minus(z))
     if is_op(x, "div"):
         above = _log(x.operands[0])
         return None if above is None else above - apply("log", x.operands[1])
@@ -95,7 +95,7 @@ def softplus(x: Node) -> Node:
     """
     zero = constant(0.0, x.type.dtype)
     above = apply("lt", zero, x)
-    small = apply("exp", apply("where", above, -x, x))
+    small = apply("exp", apply("where", above, minus(x), x))
     return apply("where", above, x, zero) + apply("log", 1.0 + small)
 
 
@@ -188,7 +188,7 @@ def sigmoid_of_quotient(n: Node) -> Node | None:
     e, s = n.operands
     if not is_op(e, "exp") or one_plus_exp(s) is not e.operands[0] or not_positive(e.operands[0]):
         return None
-    return 1.0 / (1.0 + apply("exp", -e.operands[0]))
+    return 1.0 / (1.0 + apply("exp", minus(e.operands[0])))
 
 
 def sigmoid_of_product(n: Node) -> Node | None:
@@ -197,7 +197,7 @@ def sigmoid_of_product(n: Node) -> Node | None:
         if not is_op(q, "div") or not is_op(e, "exp") or not_positive(e.operands[0]):
             continue
         if one_plus_exp(q.operands[1]) is e.operands[0]:
-            return q.operands[0] / (1.0 + apply("exp", -e.operands[0]))
+            return q.operands[0] / (1.0 + apply("exp", minus(e.operands[0])))
     return None
 
 

@@ -1,10 +1,10 @@
 """Graph → Program: layouts, kernels, memory. `schedule(graph)` is the way in; schedule.py tells the stages.
 
-    program.py    what a program is, and its text          views.py     affine index maps into buffers
-    layout.py     the order of axes, for the whole graph   tape.py      steps as they are written
-    rules.py      a place for every value: products.py (contractions), windows.py, loops.py
-    forward.py    values computed where they are needed    fuse.py      elementwise steps as one kernel
-    memory.py     lifetimes, sharing, the arena
+program.py    what a program is, and its text          views.py     affine index maps into buffers
+layout.py     the order of axes, for the whole graph   tape.py      steps as they are written
+rules.py      a place for every value: products.py (contractions), windows.py, loops.py
+forward.py    values computed where they are needed    fuse.py      elementwise steps as one kernel
+memory.py     lifetimes, sharing, the arena
 """
 
 from zhdsl.schedule.schedule import schedule

@@ -1,10 +1,10 @@
 """Copies that need not be: a value that is only copied elsewhere is computed there in the first place.
 
-    v1 = tanh(v0)                          held/W = sub(held/W, v3)      pad: the producer writes inside the border
-    pad[1..n] = copy(v1)      becomes      pad[1..n] = tanh(v0)          concat, stacks of loops, new parameters: the same
+    v1 = tanh(v0)                                                   a padded buffer: written inside its border;
+    v2[1..n] = copy(v1)       becomes       v2[1..n] = tanh(v0)     concat, stacks of loops, new parameters: the same
 
-What makes a dense buffer may write elsewhere if nobody in between needs what was there before. Where the other place has
-the same strides, all views of the buffer move with it; else it must be made by one step and read only as a whole.
+What makes a dense buffer may write elsewhere if nobody in between needs what was there before. Where the other place
+has the same strides, all views of the buffer move with it; else one step must make it, and all must read it whole.
 """
 
 from __future__ import annotations

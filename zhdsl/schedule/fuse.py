@@ -12,18 +12,17 @@ stays in the cache in a backend of arrays, and in registers in one that prints l
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from zhdsl.ir.node import Node, Origins
 from zhdsl.ops.families import Elementwise
+from zhdsl.schedule import pieces
 from zhdsl.schedule.forward import steps_of
 from zhdsl.schedule.program import Kernel, Loop, Step, Tile
 from zhdsl.schedule.tape import Fill, Item, Pending, Tape
 from zhdsl.schedule.views import View, sample
-from zhdsl.schedule.windows import piece
-
-PIECE = 1 << 15  # elements of one piece of scratch: a few of them fit a second-level cache
+from zhdsl.schedule.waiting import Waiting
 
 
 @dataclass(eq=False)
@@ -50,54 +49,6 @@ class Group:
         for mine, theirs in ((self.reads, other.reads), (self.writes, other.writes)):
             for buffer, views in theirs.items():
                 mine.setdefault(buffer, set()).update(views)
-
-
-class Waiting:
-    """The items that are not done yet, and which of them nothing holds up any more.
-
-    Args:
-        items: all, in order.
-        shared: how many steps and outputs touch a buffer.
-        apart: whether two views of one buffer share no element for sure (both written, or one).
-    """
-
-    def __init__(self, items: Sequence[Item], shared: Mapping[str, int], apart: Callable[[View, View, bool], bool]):
-        self.items = dict(enumerate(items))
-        self.before: dict[int, set[int]] = {}
-        self.readers: dict[str, set[int]] = {}
-        self.left = dict(shared)
-        writes: dict[str, list[tuple[int, View]]] = {}
-        reads: dict[str, list[tuple[int, View]]] = {}
-        for at, item in enumerate(items):
-            found = self.before[at] = set()
-            for step in steps_of([item]):
-                for view in step.inputs:
-                    found |= {i for i, w in writes.get(view.buffer, ()) if not apart(view, w, False)}
-                output = step.output
-                found |= {i for i, v in reads.get(output.buffer, ()) if not apart(v, output, False)}
-                found |= {i for i, v in writes.get(output.buffer, ()) if not apart(v, output, True)}
-            for step in steps_of([item]):
-                for view in step.inputs:
-                    reads.setdefault(view.buffer, []).append((at, view))
-                    self.readers.setdefault(view.buffer, set()).add(at)
-                writes.setdefault(step.output.buffer, []).append((at, step.output))
-            found.discard(at)
-
-    def take(self, at: int) -> None:
-        """The item is done."""
-        item = self.items.pop(at)
-        for step in steps_of([item]):
-            for name in {step.output.buffer, *(v.buffer for v in step.inputs)}:
-                self.left[name] -= 1
-
-    def last_readers(self, buffers: Iterable[str]) -> Iterator[tuple[int, Step]]:
-        """Steps that nothing holds up and that are the last to touch one of these buffers."""
-        for name in buffers:
-            waiting = self.readers.get(name, set()) & self.items.keys()
-            for at in waiting:
-                item = self.items[at]
-                if self.left[name] == len(waiting) == 1 and isinstance(item, Step) and self.before[at].isdisjoint(self.items):
-                    yield at, item
 
 
 class Fusion:
@@ -176,8 +127,11 @@ class Fusion:
     def _borders(self, step: Step) -> bool:
         """Whether the latest kernel fills another part of the same buffer."""
         last = self.kernels[-1] if self.kernels else None
-        return isinstance(last, Kernel) and last.family == "movement" and last.steps[-1].op == step.op and (
-            last.steps[-1].output.buffer == step.output.buffer
+        return (
+            isinstance(last, Kernel)
+            and last.family == "movement"
+            and last.steps[-1].op == step.op
+            and (last.steps[-1].output.buffer == step.output.buffer)
         )
 
     def _add(self, at: int, step: Step, joined: Sequence[Group]) -> None:
@@ -242,7 +196,7 @@ class Fusion:
             return Kernel("", family, tuple(steps), None, self._places(steps))
         local = self._local(steps)
         order = last.output.labels
-        tile = Tile(order[0], piece(last.output, order[0], PIECE)) if order and local else None
+        tile = pieces.tile(last.output, order[0], pieces.ELEMENTWISE) if order and local else None
         views = {name: self._scratch(name, tile) for name in local}
         renamed = [_with_views(step, views) for step in steps]
         return Kernel("", family, tuple(renamed), tile, self._places(steps))
@@ -257,9 +211,7 @@ class Fusion:
         return [b for b in arena if b in written and here[b] == self.shared[b]]
 
     def _scratch(self, name: str, tile: Tile | None) -> View:
-        axes = self.tape.buffers[name].axes
-        pieces = [(n, tile.size if tile and n == tile.label else s) for n, s in axes]
-        return self.tape.make_local(name, pieces)
+        return self.tape.make_local(name, pieces.axes(self.tape.buffers[name].axes, tile))
 
     def _places(self, steps: Sequence[Step]) -> Origins:
         nothing: Origins = frozenset()

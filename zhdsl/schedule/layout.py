@@ -20,7 +20,7 @@ from zhdsl.ir.node import Node, topological
 from zhdsl.ir.op import Op
 from zhdsl.ops import index, movement, random, window
 from zhdsl.ops.contract import Contract
-from zhdsl.ops.families import Elementwise
+from zhdsl.ops.families import Elementwise, Index
 from zhdsl.ops.loop import Project, Scan
 from zhdsl.ops.source import Iota
 from zhdsl.schedule.views import sample
@@ -213,7 +213,7 @@ def _neighbours(layout: Layout, x: Node, other: Node, labels: Sequence[str]) -> 
     """
     order, summed = layout.natural[x], tuple(n for n in layout.natural[other] if n in labels)
     own = tuple(n for n in order if n in labels)
-    if len(labels) < 2 or own == summed and _together(order, own):
+    if len(labels) < 2 or (own == summed and _together(order, own)):
         return None
     if _together(order, own) and other.op.family != "source":
         return None
@@ -260,7 +260,7 @@ def _(op: window.Fold, node: Node, layout: Layout) -> Sequence[Order | None]:
 
 
 @asks.register
-def _(op: index.Index, node: Node, layout: Layout) -> Sequence[Order | None]:
+def _(op: Index, node: Node, layout: Layout) -> Sequence[Order | None]:
     return [None] * len(node.operands)
 
 
@@ -272,4 +272,3 @@ def _(op: Scan, node: Node, layout: Layout) -> Sequence[Order | None]:
 @asks.register
 def _(op: Project, node: Node, layout: Layout) -> Sequence[Order | None]:
     return [None]
-

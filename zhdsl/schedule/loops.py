@@ -87,9 +87,10 @@ def _carry(tape: Tape, op: Scan, i: int, counter: str, depth: int, asked: set[in
     at = Size.of(counter)
     read, write = (at + 1, at) if op.reverse else (at, at + 1)
     first, last = (op.size, ZERO) if op.reverse else (ZERO, op.size)
-    places = [drop(stack, op.label, p) for p in (read, write, first, last)]
     low, high = (narrow(stack, op.label, start, op.size) for start in (ZERO, ONE))
-    return Carry(stack, *places, *((high, low) if op.reverse else (low, high)))
+    entries, exits = (high, low) if op.reverse else (low, high)
+    here, there, begin, end = (drop(stack, op.label, p) for p in (read, write, first, last))
+    return Carry(stack, here, there, begin, end, entries, exits)
 
 
 def _known_stack(emit: Node, op: Scan, carries: Sequence[Carry]) -> View | None:

@@ -97,7 +97,7 @@ def _life(touched: Sequence[tuple[Moment, bool]], outside: bool) -> Life:
     """
     first = min((m.life[0] for m, _ in touched), default=0)
     last = max((m.life[1] for m, _ in touched), default=0)
-    for moment, reads in touched:
+    for moment, _ in touched:
         for depth, loop in enumerate(moment.loops):
             inside = [(m, r) for m, r in touched if m.loops[depth : depth + 1] == (loop,)]
             if len(inside) < len(touched) or outside or inside[0][1]:
@@ -170,9 +170,7 @@ def with_memory(buffers: Mapping[str, Buffer], items: Items, outputs: Sequence[E
     """The buffers that are used, with lifetimes and slots. Inputs stay, used or not."""
     lives = lifetimes(buffers, items, outputs)
     slots = in_place(buffers, items, dict(lives))
-    return {
-        name: replace(b, slot=slots.get(name, name), life=lives.get(name, (0, 0))) for name, b in buffers.items()
-    }
+    return {name: replace(b, slot=slots.get(name, name), life=lives.get(name, (0, 0))) for name, b in buffers.items()}
 
 
 # ---------------------------------------------------------------- the arena
@@ -197,7 +195,9 @@ class Plan:
         return self.arena + self.held + self.constant
 
 
-def plan(program: Program, sizes: Mapping[str, int], float_bytes: int = 4, *, scratch: bool = True, reuse: bool = True) -> Plan:
+def plan(
+    program: Program, sizes: Mapping[str, int], float_bytes: int = 4, *, scratch: bool = True, reuse: bool = True
+) -> Plan:
     """Place all buffers of a program.
 
     Args:
@@ -205,7 +205,7 @@ def plan(program: Program, sizes: Mapping[str, int], float_bytes: int = 4, *, sc
         sizes: the value of every symbol.
         float_bytes: of an element of dtype `float`.
         scratch: whether local buffers take memory (not in a backend that keeps them in registers).
-        reuse: whether buffers may share memory at all; without, every buffer has its own (to test that sharing is safe).
+        reuse: whether buffers may share memory at all; without, each has its own (to test that sharing is safe).
     """
     places = ("arena", "input", "local") if scratch else ("arena", "input")
     buffers = program.of_place(*places)
@@ -268,4 +268,3 @@ def _best_gap(neighbours: Sequence[tuple[int, Block]], size: int) -> int:
             best, best_gap = end, gap
         end = max(end, offset + block.size)
     return end if best is None else best
-

@@ -1,8 +1,11 @@
-"""Pieces: kernels with scratch run over a few indices of one label at a time, so that the scratch stays in the cache."""
+"""Pieces: kernels with scratch run over a few indices of a label at a time, so that the scratch stays in the cache."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from zhdsl.ir.sizes import Size, extreme
+from zhdsl.ir.types import Axis
 from zhdsl.schedule.program import Tile
 from zhdsl.schedule.views import View, product
 
@@ -15,3 +18,8 @@ def tile(view: View, label: str, elements: int) -> Tile | None:
     rest = extreme("max", (1, product(size for n, size in view.axes if n != label)))
     size = extreme("min", (view.sizes[label], extreme("max", (1, Size.of(elements) // rest))))
     return None if size == view.sizes[label] else Tile(label, size)
+
+
+def axes(whole: Iterable[Axis], tile: Tile | None) -> list[Axis]:
+    """The axes of scratch that holds one piece."""
+    return [(n, tile.size if tile and n == tile.label else size) for n, size in whole]

@@ -9,17 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from zhdsl.ir.node import Node
 from zhdsl.ops.contract import Contract
 from zhdsl.ops.elementwise import Add, Mul
 from zhdsl.ops.reduce import Sum
+from zhdsl.schedule import pieces
 from zhdsl.schedule.program import Kernel, Step, Tile
 from zhdsl.schedule.tape import Copy, Tape
 from zhdsl.schedule.views import View, arranged, by_stride, merged_stride, sample, without
-from zhdsl.schedule.windows import PIECE, piece
-
-ELEMENTWISE_PIECE = 1 << 15
 
 Labels = tuple[str, ...]
 
@@ -58,14 +57,7 @@ def place_product(tape: Tape, node: Node, a: View, b: View) -> View:
     sides = _sides(a, b, labels)
     if not sides.outer(sides.big) and not sides.outer(sides.small) and not _dots(sides):
         return _weighed(tape, node, sides)
-    order = result_order(sides, tape.layout.wishes.get(node))
-    large, bad = _copied(sides, order)
-    tile = _tile(sides, order, large) if large else None
-    views = {"big": sides.big, "small": sides.small}
-    large = frozenset(n for n in large if tile and tile.label in views[n].sizes)
-    for name in sorted(bad - large):
-        views[name] = tape.copy(views[name], _matrix_order(sides, views[name], order))
-    return _write(tape, node, sides, order, views, tile, sorted(large))
+    return _multiplied(tape, node, sides, result_order(sides, tape.layout.wishes.get(node)))
 
 
 def _plain(tape: Tape, a: View, b: View, labels: Sequence[str]) -> tuple[View, View, tuple[str, ...]]:
@@ -75,7 +67,8 @@ def _plain(tape: Tape, a: View, b: View, labels: Sequence[str]) -> tuple[View, V
             a = tape.copy(a, a.labels)
     a, b = (without(v, {n for n in v.labels if n not in v.varying}) for v in (a, b))
     alone_a, alone_b = ([n for n in labels if n not in v.sizes] for v in (b, a))
-    return _summed(tape, a, alone_a), _summed(tape, b, alone_b), tuple(n for n in labels if n in a.sizes and n in b.sizes)
+    both = tuple(n for n in labels if n in a.sizes and n in b.sizes)
+    return _summed(tape, a, alone_a), _summed(tape, b, alone_b), both
 
 
 def _summed(tape: Tape, view: View, labels: Sequence[str]) -> View:
@@ -120,21 +113,19 @@ def _dots(sides: Sides) -> bool:
 def _weighed(tape: Tape, node: Node, sides: Sides) -> View:
     """Products into scratch, then sums, piece by piece: many short strided sums are no work for a library."""
     view, dtype = sides.big, node.type.dtype
-    label = by_stride(view)[0]
-    tile = Tile(label, piece(view, label, ELEMENTWISE_PIECE))
+    order = by_stride(view)
+    tile = pieces.tile(view, order[0], pieces.ELEMENTWISE)
     depth = tape.depth_of((sides.big, sides.small))
-    scratch = tape.local(dtype, [(n, tile.size if n == label else view.sizes[n]) for n in by_stride(view)])
-    axes = [(n, node.type.sizes[n]) for n in sides.batch]
-    out = tape.buffer(dtype, axes, depth)
+    scratch = tape.local(dtype, pieces.axes(arranged(view, order).axes, tile))
+    out = tape.buffer(dtype, [(n, node.type.sizes[n]) for n in sides.batch], depth)
     steps = [Step(Mul(), (sides.big, sides.small), scratch)]
-    last = Step(Sum(sides.summed), (scratch,), out, node)
-    return _accumulated(tape, steps, last, tile, depth)
+    return _accumulated(tape, steps, Step(Sum(sides.summed), (scratch,), out, node), tile, depth)
 
 
-def _accumulated(tape: Tape, steps: list[Step], last: Step, tile: Tile, depth: int) -> View:
+def _accumulated(tape: Tape, steps: list[Step], last: Step, tile: Tile | None, depth: int) -> View:
     """Write a kernel that ends in this step; where pieces divide what is summed, every piece adds its part."""
     out = last.output
-    if tile.label in out.sizes:
+    if tile is None or tile.label in out.sizes:
         steps = [*steps, last]
     else:
         tape.fill(0.0, out, depth)
@@ -185,8 +176,7 @@ def _copied(sides: Sides, order: Labels) -> tuple[frozenset[str], frozenset[str]
 
 def _runs(view: View, outer: Labels, order: Labels) -> bool:
     """Whether labels that are neighbours in the result are one run in the operand too."""
-    pairs = zip(order, order[1:], strict=False)
-    return all(merged_stride(view, pair) is not None for pair in pairs if set(pair) <= set(outer))
+    return all(merged_stride(view, pair) is not None for pair in pairwise(order) if set(pair) <= set(outer))
 
 
 def _matrix_order(sides: Sides, view: View, order: Labels) -> Labels:
@@ -199,36 +189,39 @@ def _matrix_order(sides: Sides, view: View, order: Labels) -> Labels:
     return (*sides.batch, *matrix)
 
 
-def _tile(sides: Sides, order: Labels, large: frozenset[str]) -> Tile | None:
-    """Pieces of the operands to copy, along the label that jumps farthest in the first of them.
+def _cut(sides: Sides, order: Labels, large: frozenset[str]) -> str | None:
+    """The label along which operands are copied in pieces: the one that jumps farthest in the first of them.
 
     Of the summed labels only the outermost will do: pieces of another would be no single run.
     """
+    if not large:
+        return None
     view = sides.big if "big" in large else sides.small
-    for label in by_stride(view):
-        if label in order or label == sides.summed[0]:
-            return Tile(label, piece(view, label, PIECE))
-    return None
+    return next((n for n in by_stride(view) if n in order or n == sides.summed[0]), None)
 
 
 # ---------------------------------------------------------------- the steps
-def _write(
-    tape: Tape, node: Node, sides: Sides, order: Labels, views: dict[str, View], tile: Tile | None, pieces: list[str]
-) -> View:
-    """The product of views, with copies of pieces before it where there is a tile."""
+def _multiplied(tape: Tape, node: Node, sides: Sides, order: Labels) -> View:
+    """A product, of copies where it must be: whole ones of what is small, piece by piece of what is large."""
+    large, bad = _copied(sides, order)
+    label = _cut(sides, order, large)
+    views = {"big": sides.big, "small": sides.small}
+    large = frozenset(name for name in large if label in views[name].sizes)
+    for name in sorted(bad - large):
+        views[name] = tape.copy(views[name], _matrix_order(sides, views[name], order))
     depth, dtype = tape.depth_of(views.values()), node.type.dtype
-    steps = []
-    for name in pieces if tile else ():
-        assert tile is not None
+    tile, steps = None, []
+    for name in sorted(large):
+        assert label is not None
+        tile = tile or pieces.tile(views[name], label, pieces.MATRIX)
         new = arranged(views[name], _matrix_order(sides, views[name], order)).axes
-        local = tape.local(dtype, [(n, tile.size if n == tile.label else s) for n, s in new])
+        local = tape.local(dtype, pieces.axes(new, tile))
         steps.append(Step(Copy(), (views[name],), local))
         views[name] = local
-    axes = [(n, node.type.sizes[n]) for n in order]
-    out = tape.buffer(dtype, axes, depth)
+    out = tape.buffer(dtype, [(n, node.type.sizes[n]) for n in order], depth)
     operands = (views["small"], views["big"]) if sides.swapped else (views["big"], views["small"])
     last = Step(Contract(sides.summed), operands, out, node)
-    if tile is not None:
+    if steps:
         return _accumulated(tape, steps, last, tile, depth)
     tape.write(last, depth)
     return out

@@ -1,16 +1,17 @@
 """Graph in, program out: the one function of this folder that others call.
 
-    layout     choose the order of axes of every value           layout.py
-    place      write steps on views of buffers                   rules.py, products.py, windows.py, loops.py → tape.py
-    forward    compute values where they are copied to           forward.py
-    fuse       group steps into kernels                          fuse.py
-    memory     lifetimes and shared memory                       memory.py
+layout     choose the order of axes of every value           layout.py
+place      write steps on views of buffers                   rules.py, products.py, windows.py, loops.py → tape.py
+forward    compute values where they are copied to           forward.py
+fuse       group steps into kernels                          fuse.py
+memory     lifetimes and shared memory                       memory.py
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import count
 
 from zhdsl.ir.graph import Graph, Port
 from zhdsl.ir.node import Node, topological
@@ -19,7 +20,7 @@ from zhdsl.schedule import layout, rules
 from zhdsl.schedule.forward import forward
 from zhdsl.schedule.fuse import Fusion, count_uses
 from zhdsl.schedule.memory import with_memory
-from zhdsl.schedule.program import Buffer, Entry, Kernel, Loop, Program, Step
+from zhdsl.schedule.program import Entry, Kernel, Loop, Program, Step
 from zhdsl.schedule.tape import TOP, Item, Tape
 from zhdsl.schedule.views import View
 
@@ -50,9 +51,11 @@ def schedule(graph: Graph, keep: Mapping[str, Node] | None = None) -> Program:
     items, views = forward(tape, items, views)
     kernels = Fusion(tape, count_uses(items, views), graph.origins).run(items)
     outputs = tuple(Entry(_key(p), v, p.order, p.node.type) for p, v in zip(ports, views, strict=True))
-    used = _used(tape.buffers, once, items, inputs, outputs)
+    names = count_uses([*once, *items], [e.view for e in (*inputs, *outputs)])
+    used = {name: b for name, b in tape.buffers.items() if name in names}
     buffers = with_memory(used, kernels, outputs)
-    return Program(graph.name, _named(_alone(once), "c"), _named(kernels, "k"), buffers, inputs, outputs)
+    alone = tuple(replace(k, name=f"c{i}") for i, k in enumerate(_alone(once)))
+    return Program(graph.name, alone, _named(kernels), buffers, inputs, outputs)
 
 
 def _key(port: Port) -> str:
@@ -84,9 +87,7 @@ def _count(nodes: Iterable[Node], tape: Tape) -> None:
 def _commit(tape: Tape, inputs: Sequence[Entry], ports: Sequence[Port], views: list[View]) -> list[View]:
     """Write new parameters and states over the old ones; outputs that show old ones are saved before."""
     held = {entry.key: entry.view for entry in inputs if entry.role in HELD_ROLES}
-    targets = {
-        i: held[_key(p)] for i, p in enumerate(ports) if _key(p) in held and views[i] != held[_key(p)]
-    }
+    targets = {i: held[_key(p)] for i, p in enumerate(ports) if _key(p) in held and views[i] != held[_key(p)]}
     changing = {target.buffer for target in targets.values()}
     saved: dict[View, View] = {}
     for view in dict.fromkeys(views):
@@ -112,25 +113,13 @@ def _alone(items: Iterable[Item]) -> tuple[Kernel, ...]:
     return tuple(k for k in kernels if isinstance(k, Kernel))
 
 
-def _named(items: Sequence[Kernel | Loop], letter: str) -> tuple[Kernel | Loop, ...]:
-    """The kernels with names in order."""
-    count = 0
+def _named(items: Sequence[Kernel | Loop]) -> tuple[Kernel | Loop, ...]:
+    """The kernels and loops with names in order."""
+    numbers = count()
 
-    def walk(items: Sequence[Kernel | Loop]) -> tuple[Kernel | Loop, ...]:
-        nonlocal count
-        named: list[Kernel | Loop] = []
+    def walk(items: Sequence[Kernel | Loop]) -> Iterator[Kernel | Loop]:
         for item in items:
-            name, count = f"{letter}{count}", count + 1
-            named.append(replace(item, name=name, body=walk(item.body)) if isinstance(item, Loop) else replace(item, name=name))
-        return tuple(named)
+            named = replace(item, name=f"k{next(numbers)}")
+            yield replace(named, body=tuple(walk(named.body))) if isinstance(named, Loop) else named
 
-    return walk(items)
-
-
-def _used(
-    buffers: Mapping[str, Buffer], once: Sequence[Item], items: Sequence[Item], inputs: Sequence[Entry], outputs: Sequence[Entry]
-) -> dict[str, Buffer]:
-    """The buffers that something touches."""
-    names = count_uses([*once, *items], [e.view for e in (*inputs, *outputs)])
-    return {name: b for name, b in buffers.items() if name in names}
-
+    return tuple(walk(items))

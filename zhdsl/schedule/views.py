@@ -2,8 +2,8 @@
 
     element(b, n) of View("x", offset 5, [B: stride N, N: stride 1])  is  x[5 + b*N + n]
 
-Offsets and strides count elements and are `Size`s, so one view serves all batch sizes, and a loop's counter may stand in
-an offset. A stride of 0 repeats (`expand`), a negative one runs backwards (`flip`), overlapping ones are windows.
+Offsets and strides count elements and are `Size`s, so one view serves all batch sizes, and a loop's counter may stand
+in an offset. A stride of 0 repeats (`expand`), a negative one runs backwards (`flip`), overlapping ones are windows.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Windows, padding and folds. A window is a strided view, of a padded copy where it looks over the border.
 
-    window[H](window[W](x))  pads x along H and W once; the taps are never written out
-    fold(contract(g, W))     runs with the product piece by piece, so that the taps exist for one piece only
+window[H](window[W](x))  pads x along H and W once; the taps are never written out
+fold(contract(g, W))     runs with the product piece by piece, so that the taps exist for one piece only
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from zhdsl.ir.node import Node
 from zhdsl.ir.sizes import Size, extreme
 from zhdsl.ops.window import Fold, Window
 from zhdsl.schedule import pieces
-from zhdsl.schedule.program import Kernel, Step, Tile
+from zhdsl.schedule.program import Kernel, Step
 from zhdsl.schedule.tape import Tape
 from zhdsl.schedule.views import ZERO, View, narrow, window
 
@@ -23,7 +23,7 @@ Pads = Mapping[str, tuple[Size, Size]]
 # ---------------------------------------------------------------- padding
 def padded(tape: Tape, view: View, pads: Pads, fill: float, node: Node | None = None) -> View:
     """A copy of the view with borders: label -> (fills before, fills behind)."""
-    needed = {label: pad for label, pad in pads.items() if pad != (0, 0)}
+    needed = {label: (low, high) for label, (low, high) in pads.items() if low != 0 or high != 0}
     if not needed:
         return view
     depth = tape.depth_of([view])
@@ -112,10 +112,12 @@ def joined(tape: Tape, operand: Node, step: Step, depth: int) -> Kernel | None:
     if not steps or steps[-1].output != whole or steps[-1].op.name not in ("contract", "fold"):
         return None
     folds = (*(s for s in steps if isinstance(s.op, Fold)), step)
-    tile = last.tile if isinstance(last, Kernel) else _tile(folds)
-    if tile is None or not _independent(folds, tile.label):
+    labels = [last.tile.label] if isinstance(last, Kernel) and last.tile else list(view.labels)
+    label = next((n for n in labels if _independent(folds, n)), None)
+    if label is None:
         return None
-    local = tape.make_local(whole.buffer, [(n, tile.size if n == tile.label else s) for n, s in whole.axes])
+    tile = last.tile if isinstance(last, Kernel) and last.tile else pieces.tile(view, label, pieces.MATRIX)
+    local = tape.make_local(whole.buffer, pieces.axes(whole.axes, tile))
     steps = (*steps[:-1], replace(steps[-1], output=local))
     return Kernel("", "contract", (*steps, replace(step, inputs=(local,))), tile)
 
@@ -123,13 +125,3 @@ def joined(tape: Tape, operand: Node, step: Step, depth: int) -> Kernel | None:
 def _independent(folds: Sequence[Step], label: str) -> bool:
     """Whether every fold leaves this label as it is."""
     return all(label in s.output.sizes and label not in (s.op.label, s.op.tap) for s in folds if isinstance(s.op, Fold))
-
-
-def _tile(folds: Sequence[Step]) -> Tile | None:
-    """Pieces along the outermost label that the folds leave alone."""
-    view = folds[-1].inputs[0]
-    for label in view.labels:
-        if _independent(folds, label):
-            return Tile(label, piece(view, label, PIECE))
-    return None
-

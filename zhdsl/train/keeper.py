@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zhdsl.errors import BackendError, TrainingError
-from zhdsl.runtime import checkpoint
+from zhdsl.runtime import checkpoint, pipeline
 from zhdsl.runtime.checkpoint import BEST, Checkpoint, Record
 from zhdsl.runtime.session import Session
 from zhdsl.train import run_folder
@@ -117,7 +117,7 @@ class Keeper:
             "set": dict(spec.overrides),
             "seed": session.seed,
             "dtype": session.dtype,
-            "device": session.device,
+            "device": pipeline.chosen(session.device),
             "folder": str(spec.folder.resolve()),
             "samples": self.parts.counts,
             "batch": limits.size,

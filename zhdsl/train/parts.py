@@ -18,6 +18,7 @@ from typing import Any
 
 from zhdsl import data
 from zhdsl.data import Arrays
+from zhdsl.data.faults import printable
 from zhdsl.errors import TrainingError
 from zhdsl.runtime.arguments import require_guards, sizes_of
 from zhdsl.runtime.spec import DatasetUse, Recipe
@@ -26,6 +27,7 @@ from zhdsl.runtime.state import array_dtype
 FEW = 20
 TEST = 0.15
 VALID = 0.15
+SHOWN = 20  # classes whose counts are told
 NOTICED_BYTES = 256 * 2**20  # more than this is not searched for samples that are in two parts
 
 
@@ -161,9 +163,17 @@ def _cut(recipe: Recipe, arrays: Arrays, seed: int) -> dict[str, Arrays]:
 
 def _notes(found: Mapping[str, Arrays]) -> tuple[str, ...]:
     notes = [", ".join(f"{name}: {part.size:,}" for name, part in found.items()) + " samples"]
+    if counts := data.class_counts(found["train"]):
+        notes.append("classes to learn: " + listed(counts))
     if "valid" not in found:
         notes.append("there is no validation part: weights are compared on the training data")
     total = sum(values.nbytes for part in found.values() for values in part.fields.values())
     if total <= NOTICED_BYTES and len(found) > 1:
         notes += data.notices(found)
     return (*notes, *(line for line in found["train"].attribution.splitlines()))
+
+
+def listed(counts: Mapping[str, int]) -> str:
+    """`cat: 12, dog: 30`; of many only the first and how many there are."""
+    shown = [f"{printable(name)}: {n:,}" for name, n in list(counts.items())[:SHOWN]]
+    return ", ".join([*shown, *([f"… of {len(counts):,}"] if len(counts) > SHOWN else [])])

@@ -1,10 +1,10 @@
 """The backend that needs nothing but NumPy: the reference for the others, and what runs where there is no compiler.
 
-    memory.py       one array per buffer, views as strided arrays
-    calls.py        what a kernel becomes: a list of (function, arguments), made once per sizes
-    elementwise.py  reduce.py  contract.py  movement.py  index.py  labelled.py      one rule per family
-    kernels.py      kernels in pieces, loops
-    backend.py      NumpyBackend, and what it compiles a program to
+memory.py       one array per buffer, views as strided arrays
+calls.py        what a kernel becomes: a list of (function, arguments), made once per sizes
+elementwise.py  reduce.py  contract.py  movement.py  index.py  labelled.py      one rule per family
+kernels.py      kernels in pieces, loops
+backend.py      NumpyBackend, and what it compiles a program to
 """
 
 from zhdsl.backends.numpy.backend import NumpyBackend, NumpyExecutable

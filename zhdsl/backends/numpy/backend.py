@@ -72,7 +72,7 @@ class NumpyExecutable:
         copy: bool = True,
         watch: Watch | None = None,
     ) -> dict[str, Array]:
-        """See `Executable.run`. `watch` is shown every kernel with what it has written, to find where numbers go bad."""
+        """See `Executable.run`. `watch` is shown every kernel and what it wrote, to find where numbers go bad."""
         arrays = self._arrays(inputs)
         binding = self._binding(arrays, sizes)
         binding.load(arrays)

@@ -38,7 +38,7 @@ UFUNCS: dict[str, Any] = {
     "and": np.logical_and,
     "or": np.logical_or,
 }
-BITS = {1: np.dtype("i1"), 2: np.dtype("i2"), 4: np.dtype("i4"), 8: np.dtype("i8")}
+BITS: dict[int, np.dtype[Any]] = {n: np.dtype(f"i{n}") for n in (1, 2, 4, 8)}
 
 
 def bind(frame: Frame, step: Step) -> list[Call]:

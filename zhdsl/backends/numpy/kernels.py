@@ -32,10 +32,15 @@ class Bound:
 
 
 def bind_kernel(memory: Memory, kernel: Kernel) -> list[Call]:
-    """All calls of a kernel."""
-    return [
-        call for frame in frames(memory, kernel) for step in kernel.steps for call in FAMILIES[step.op.family](frame, step)
-    ]
+    """All calls of a kernel. In a loop, steps that no counter moves get the same calls in every round."""
+    return [call for frame in frames(memory, kernel) for step in kernel.steps for call in _calls(frame, step)]
+
+
+def _calls(frame: Frame, step: Step) -> list[Call]:
+    moves = any(s.startswith("@") for v in (step.output, *step.inputs) for s in v.symbols)
+    if moves:
+        return FAMILIES[step.op.family](frame, step)
+    return frame.memory.remembered((id(step), frame.piece), lambda: FAMILIES[step.op.family](frame, step))
 
 
 def frames(memory: Memory, kernel: Kernel) -> Iterator[Frame]:
@@ -53,27 +58,13 @@ def frames(memory: Memory, kernel: Kernel) -> Iterator[Frame]:
 
 
 def bind_all(memory: Memory, items: Iterable[Kernel | Loop]) -> Iterator[Bound]:
-    """Kernels in the order in which they run, those of loops once per step.
-
-    What does not depend on a loop's counter is bound once and runs in every step with the same arrays.
-    """
-    yield from _bind(memory, items, {})
-
-
-def _bind(memory: Memory, items: Iterable[Kernel | Loop], known: dict[int, Bound]) -> Iterator[Bound]:
+    """Kernels in the order in which they run, those of loops once per step."""
     for item in items:
         if isinstance(item, Kernel):
-            yield known[id(item)] if id(item) in known else Bound(item, bind_kernel(memory, item))
+            yield Bound(item, bind_kernel(memory, item))
             continue
-        fixed = {id(k): Bound(k, bind_kernel(memory, k)) for k in _fixed(item)}
         count = memory.number(item.size)
         for at in range(count - 1, -1, -1) if item.reverse else range(count):
             memory.sizes[item.counter] = at
-            yield from _bind(memory, item.body, {**known, **fixed})
+            yield from bind_all(memory, item.body)
         memory.sizes.pop(item.counter, None)
-
-
-def _fixed(loop: Loop) -> list[Kernel]:
-    """Kernels of a loop that no counter of a loop moves."""
-    direct = [k for k in loop.body if isinstance(k, Kernel)]
-    return [k for k in direct if not any(s.startswith("@") for s in k.symbols)]

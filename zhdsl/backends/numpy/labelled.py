@@ -1,4 +1,4 @@
-"""Any op by its own meaning: operands in canonical order, the result copied into place. Slow, right, and rarely used."""
+"""Any op by its own meaning: operands in canonical order, the result copied into place. Slow and right."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from zhdsl.backends.numpy.calls import Call, Frame
 from zhdsl.backends.numpy.memory import Array
 from zhdsl.ir.sizes import Size
 from zhdsl.ir.types import Type
+from zhdsl.ops.source import Const
 from zhdsl.schedule.program import Step
 from zhdsl.schedule.views import View
 
@@ -38,7 +39,7 @@ def _meaning(op: Any, out: Array, arrays: tuple[Array, ...], types: tuple[Type, 
 def bind_source(frame: Frame, step: Step) -> list[Call]:
     """A constant or a count: computed here, for it never changes."""
     op = step.op.bind(frame.memory.sizes)
-    more = {"dtype": frame.memory.dtype(step.op.dtype)} if step.op.name == "const" else {}  # type: ignore[attr-defined]
+    more = {"dtype": frame.memory.dtype(op.dtype)} if isinstance(op, Const) else {}
     return [(_source, (op, frame.array(step.output), more))]
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from zhdsl.schedule.views import View
 NUMPY = {"bool": "?", "i32": "i4", "f16": "f2", "bf16": "f4", "f32": "f4", "f64": "f8"}  # bf16: rounded after every op
 
 Array = NDArray[Any]
+T = TypeVar("T")
 
 
 def numpy_dtype(dtype: str, float_: str) -> np.dtype[Any]:
@@ -83,7 +84,15 @@ class Memory:
         self.arena = aligned_bytes(plan.arena)
         self._plan = plan
         self._flat: dict[str, Array] = {name: array.reshape(-1) for name, array in held.items()}
+        self._made_before: dict[object, Any] = {}
         self._numbers: dict[Size, tuple[int, tuple[tuple[str, int], ...]]] = {}
+
+    def remembered(self, key: object, make: Callable[[], T]) -> T:
+        """What was made for this key before."""
+        if key not in self._made_before:
+            self._made_before[key] = make()
+        found: T = self._made_before[key]
+        return found
 
     def number(self, size: Size) -> int:
         """The value of a size; offsets in loops are affine in the loops' counters."""
@@ -117,5 +126,10 @@ class Memory:
 
     def places(self, view: View) -> Places:
         """A view in numbers."""
+        if any(symbol.startswith("@") for symbol in view.symbols):
+            return self._places(view)
+        return self.remembered(view, lambda: self._places(view))
+
+    def _places(self, view: View) -> Places:
         dims = {label: (self.number(size), self.number(stride)) for label, size, stride in view.dims}
         return Places(self.flat(view.buffer), self.number(view.offset), dims)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -29,13 +30,14 @@ def bind(frame: Frame, step: Step) -> list[Call]:
         return _argmax(step, out, x)
     if not x.count:
         return [copied(out.array(step.output.labels), identity(step.op, out.flat.dtype))]
-    kept, reduced, strides = _axes(step, out, x)
-    if math.prod(reduced) <= SHORT and math.prod(kept) >= MANY:
-        return _one_by_one(ufunc, out, x, (kept, reduced), strides)
-    whole = strided(x.flat, x.offset, (*kept, *reduced), [*(s for s, _ in strides[0]), *strides[1]])
-    target = strided(out.flat, out.offset, kept, [s for _, s in strides[0]])
-    axes = tuple(range(len(kept), len(kept) + len(reduced)))
-    return [(ufunc.reduce, (whole, axes, target.dtype, target))]
+    axes = _axes(step, out, x)
+    if math.prod(axes.reduced) <= SHORT and math.prod(axes.kept) >= MANY:
+        return _one_by_one(ufunc, out, x, axes)
+    strides = [*axes.kept_strides, *axes.reduced_strides]
+    whole = strided(x.flat, x.offset, [*axes.kept, *axes.reduced], strides)
+    target = strided(out.flat, out.offset, axes.kept, axes.out_strides)
+    over = tuple(range(len(axes.kept), len(axes.kept) + len(axes.reduced)))
+    return [(ufunc.reduce, (whole, over, target.dtype, target))]
 
 
 def identity(op: Reduce, dtype: np.dtype[Any]) -> Array:
@@ -45,10 +47,18 @@ def identity(op: Reduce, dtype: np.dtype[Any]) -> Array:
     return np.asarray(op.identity, dtype)
 
 
-def _axes(
-    step: Step, out: Places, x: Places
-) -> tuple[list[int], list[int], tuple[list[tuple[int, ...]], list[int]]]:
-    """Kept and reduced sizes with as few axes as possible; strides of (x, out) for kept axes and of x for reduced."""
+@dataclass(frozen=True)
+class Axes:
+    """Kept and reduced axes, as few as possible: sizes, and strides in the operand and in the result."""
+
+    kept: list[int]
+    reduced: list[int]
+    kept_strides: list[int]
+    reduced_strides: list[int]
+    out_strides: list[int]
+
+
+def _axes(step: Step, out: Places, x: Places) -> Axes:
     assert isinstance(step.op, Reduce)
     kept_labels = step.output.labels
     kept, kept_strides = coalesced(
@@ -56,19 +66,16 @@ def _axes(
     )
     inner = sorted(step.op.labels, key=lambda n: -abs(x.dims[n][1]))
     reduced, strides = coalesced([x.dims[n][0] for n in inner], [(x.dims[n][1],) for n in inner])
-    return kept, reduced, (kept_strides, [s for (s,) in strides])
+    return Axes(kept, reduced, [s for s, _ in kept_strides], [s for (s,) in strides], [s for _, s in kept_strides])
 
 
-def _one_by_one(
-    ufunc: Any, out: Places, x: Places, sizes: tuple[list[int], list[int]], strides: tuple[list[tuple[int, ...]], list[int]]
-) -> list[Call]:
+def _one_by_one(ufunc: Any, out: Places, x: Places, axes: Axes) -> list[Call]:
     """out = x[0]; out = ufunc(out, x[i]) for all further indices, in row-major order."""
-    kept, reduced = sizes
-    target = strided(out.flat, out.offset, kept, [s for _, s in strides[0]])
+    target = strided(out.flat, out.offset, axes.kept, axes.out_strides)
     parts = []
-    for index in np.ndindex(*reduced):
-        offset = x.offset + sum(i * s for i, s in zip(index, strides[1], strict=True))
-        parts.append(strided(x.flat, offset, kept, [s for s, _ in strides[0]]))
+    for index in np.ndindex(*axes.reduced):
+        offset = x.offset + sum(i * s for i, s in zip(index, axes.reduced_strides, strict=True))
+        parts.append(strided(x.flat, offset, axes.kept, axes.kept_strides))
     if len(parts) == 1:
         return [copied(target, parts[0])]
     combine = partial(ufunc, out=target)

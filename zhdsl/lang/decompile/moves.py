@@ -100,8 +100,11 @@ def _drop(s: Scope, node: Node) -> Value:
 
 
 def _relabel(s: Scope, node: Node) -> Value:
+    """All renamings of one index are made at once; those of a second one stand in brackets of their own."""
     names = {old: new for old, new in getattr(node.op, "names", ()) if old != new}
     value = s.use(node.operands[0])
+    if value.indexed and isinstance(value.expr, ast.Index) and isinstance(value.expr.args[-1], ast.Relabel):
+        value = Value(value.expr, value.order)
     for old, new in names.items():
         value = indexed(value, syntax.relabel(old, new), value.order)
     return Value(value.expr, tuple(names.get(label, label) for label in value.order), indexed=value.indexed)
@@ -150,8 +153,12 @@ def _pad(s: Scope, node: Node) -> Value:
     """Pads of one fill, one inside the other, are one `pad`."""
     fill: float = getattr(node.op, "fill", 0.0)
     statics: list[ast.Arg] = []
-    x = node
+    x, labels = node, set[str]()
     while x.op.name == "pad" and getattr(x.op, "fill", None) == fill and (x is node or s.in_line(x)):
+        label: str = getattr(x.op, "label", "")
+        if label in labels:
+            break
+        labels.add(label)
         statics.insert(0, _padding(x))
         x = x.operands[0]
     if fill != 0:
@@ -268,10 +275,10 @@ def _options(given: Iterable[tuple[str, Any]]) -> list[ast.Arg]:
 
 
 def _fold(s: Scope, node: Node) -> Value:
-    axes, x, n = [], node, 0
+    axes, x = [], node
     while x.op.name == "fold" and (x is node or s.in_line(x)) and _shape_of_fold(x) == _shape_of_fold(node):
         axes.insert(0, x)
-        x, n = x.operands[0], n + 1
+        x = x.operands[0]
     value = s.use(x)
     statics = [*map(_tapped, axes), *_options(_shape_of_fold(node))]
     gone = [getattr(f.op, "tap", "") for f in axes]

@@ -38,19 +38,17 @@ def adapted(s: Scope, nodes: Sequence[Node]) -> list[Value]:
     """Operands that take one dtype, constants as short as the others allow."""
     values = [s.use(x) for x in nodes]
     adapts = not all(v.literal for v in values)
-    if not adapts and len({isinstance(getattr(x.op, "value", None), Size) for x in nodes}) == 2:
-        return [_of_size(x, v) for x, v in zip(nodes, values, strict=True)]
-    if not adapts:
-        return values
+    sized = [isinstance(getattr(x.op, "value", None), Size) for x in nodes]
+    if not adapts:  # `1.0 / B`: a number with a point makes the size beside it a float
+        one = sized.count(True) == 1
+        return [
+            Value(literal(x, one), literal=True) if is_size else v
+            for x, v, is_size in zip(nodes, values, sized, strict=True)
+        ]
     return [
         Value(literal(x, True), literal=True) if x.op.name == "const" else v
         for x, v in zip(nodes, values, strict=True)
     ]
-
-
-def _of_size(node: Node, value: Value) -> Value:
-    """`1.0 / B`: a number with a point makes the size beside it a float."""
-    return Value(literal(node, isinstance(getattr(node.op, "value", None), Size)), literal=value.literal)
 
 
 def _bare(s: Scope, nodes: Sequence[Node], values: list[Value]) -> list[Value]:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from zhdsl.ir.node import Node, apply
-from zhdsl.passes.patterns import both_ways, combined, constant, is_number, is_op, number
+from zhdsl.passes.patterns import both_ways, combined, constant, is_number, is_op, minus, number
 from zhdsl.passes.rewriting import Rules
 from zhdsl.passes.rules.scaled import Scaled
 
@@ -18,10 +18,12 @@ def logit(p: Node) -> Node | None:
     a, b = p.operands
     if is_op(p, "sub") and is_number(a, 1):
         z = logit(b)
-        return -z if z else None
+        return minus(z) if z else None
     if is_op(p, "div"):
         w = one_plus_exp(b)
-        return None if w is None else -w if is_number(a, 1) else w if is_op(a, "exp") and a.operands[0] is w else None
+        if w is None:
+            return None
+        return minus(w) if is_number(a, 1) else w if is_op(a, "exp") and a.operands[0] is w else None
     if is_op(p, "mul"):
         return next((_doubled(x) for x, half in both_ways(p) if is_number(half, 0.5) and _doubled(x)), None)
     return None
@@ -46,7 +48,7 @@ def _doubled(n: Node) -> Node | None:
     pairs = both_ways(n) if is_op(n, "add") else [n.operands]
     for one, t in pairs:
         if is_number(one, 1) and is_op(t, "tanh") and (z := _halved(t.operands[0])):
-            return z if is_op(n, "add") else -z
+            return z if is_op(n, "add") else minus(z)
     return None
 
 

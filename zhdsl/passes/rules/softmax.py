@@ -30,12 +30,38 @@ def is_guarded(s: Node) -> bool:
     return is_number(one, 1) and is_op(c, "lt") and is_number(c.operands[0], 0) and c.operands[1] is x
 
 
+def is_softmax(p: Node) -> bool:
+    return is_op(p, "div") and normalises(p.operands[1], p.operands[0])
+
+
 def softmax_again(n: Node) -> Node | None:
     """(x / s) * e = x * (e / s)"""
     for x, e in both_ways(n):
         if is_op(x, "div") and normalises(x.operands[1], e):
             return x.operands[0] * (e / x.operands[1])
     return None
+
+
+def weight_of_softmax(n: Node) -> Node | None:
+    """where(0 < s, w, 0) * p = w * p, also where w is only part of a sum or product: p is 0 in a row where s is 0"""
+    for x, p in both_ways(n):
+        if is_softmax(p) and is_guarded(p.operands[1]):
+            weight = _unguarded(x, p.operands[1].operands[0])
+            if weight is not x:
+                return weight * p
+    return None
+
+
+def _unguarded(x: Node, guard: Node, depth: int = 3) -> Node:
+    """x with where(guard, y, 0) replaced by y in its sums, products and choices."""
+    if is_op(x, "where") and x.operands[0] is guard and is_number(x.operands[2], 0):
+        return spread(x.operands[1], x.type)
+    if depth == 0 or not is_op(x, "add", "sub", "mul", "neg", "where"):
+        return x
+    operands = [_unguarded(o, guard, depth - 1) if o.type.is_float else o for o in x.operands]
+    return (
+        x if all(a is b for a, b in zip(operands, x.operands, strict=True)) else spread(make(x.op, *operands), x.type)
+    )
 
 
 def where_of_quotient(n: Node) -> Node | None:
@@ -69,26 +95,25 @@ def is_inside(c: Node, scatter: Node) -> bool:
 
 
 def one_hot(n: Node) -> Node | None:
-    """scatter(g, i) - where(i in range, g, 0) * p = (p - scatter(1, i)) * -where(i in range, g, 0)
+    """where(i in range, g, 0) * p - scatter(g, i) = (p - scatter(1, i)) * where(i in range, g, 0), and minus that
 
     A scatter without a label that it sums writes g once per row: it is scatter(1, i) * g.
     """
-    x, y = n.operands
-    if not (is_op(x, "scatter") and is_op(y, "mul")):
-        return None
-    for w, p in both_ways(y):
-        if not (is_op(w, "where") and is_softmax(p) and _weighs(w, x)):
+    for x, y in (n.operands, n.operands[::-1]):
+        if not (is_op(x, "scatter") and is_op(y, "mul")):
             continue
-        assert isinstance(x.op, Scatter)
-        g, index = x.operands
-        ones = apply("scatter", filled(1, g.type), index, labels=x.op.labels, type=x.op.type)
-        weight = apply("where", w.operands[0], positive(w.operands[1]) or -w.operands[1], w.operands[2])
-        return (p - ones) * weight
+        for w, p in both_ways(y):
+            if is_op(w, "where") and is_softmax(p) and _weighs(w, x):
+                assert isinstance(x.op, Scatter)
+                ones = make(x.op, filled(1, x.operands[0].type), x.operands[1])
+                return (p - ones) * (w if y is n.operands[0] else _negative(w))
     return None
 
 
-def is_softmax(p: Node) -> bool:
-    return is_op(p, "div") and normalises(p.operands[1], p.operands[0])
+def _negative(w: Node) -> Node:
+    """-where(c, g, 0), the sign with g."""
+    c, g, zero = w.operands
+    return apply("where", c, positive(g) or -g, zero)
 
 
 def _weighs(w: Node, scatter: Node) -> bool:
@@ -99,9 +124,17 @@ def _weighs(w: Node, scatter: Node) -> bool:
     return same and pointwise and is_number(w.operands[2], 0) and is_inside(w.operands[0], scatter)
 
 
+def scatter_of_neg(n: Node) -> Node | None:
+    """scatter(expand(-g), i) = -scatter(expand(g), i)"""
+    g, *indices = n.operands
+    if not is_op(g, "expand") or not is_op(g.operands[0], "neg"):
+        return None
+    return -make(n.op, spread(g.operands[0].operands[0], g.type), *indices)
+
+
 RULES: Rules = {
-    "mul": (softmax_again,),
+    "mul": (softmax_again, weight_of_softmax),
     "where": (where_of_quotient,),
-    "scatter": (scatter_of_inside,),
+    "scatter": (scatter_of_inside, scatter_of_neg),
     "sub": (one_hot,),
 }

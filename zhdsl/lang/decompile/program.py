@@ -1,0 +1,140 @@
+"""The whole definition: signature, sections, comments.
+
+A graph is first written as rough lines; parsing and formatting them gives the tree and the text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from zhdsl.ir.graph import Graph, Port
+from zhdsl.ir.node import Node, Origin, topological
+from zhdsl.lang import ast
+from zhdsl.lang.decompile import syntax
+from zhdsl.lang.decompile.formulas import PRINTABLE, roll
+from zhdsl.lang.decompile.names import Names, gradient, legal
+from zhdsl.lang.decompile.rebuilding import rebuilt, remade
+from zhdsl.lang.decompile.value import Value
+from zhdsl.lang.decompile.writer import Line, Notes, Writer
+from zhdsl.lang.decompile.writer import text as one_line
+from zhdsl.lang.format import format
+from zhdsl.lang.parser import parse
+from zhdsl.source import Source
+
+LIBRARY = "std/"  # sources of the library: their lines are of no interest here
+
+
+def program(graph: Graph, name: str) -> ast.Definition:
+    """The graph as a `fn`.
+
+    Args:
+        graph: any closed graph; its formulas need not be rolled.
+        name: of the function; what is no NAME is made one.
+
+    Raises:
+        CompilerError: it has a node that the language has no words for.
+    """
+    (definition,) = module(graph, name).items
+    assert isinstance(definition, ast.Definition)
+    return definition
+
+
+def text(graph: Graph, name: str) -> str:
+    """The graph as the formatted text of a `fn`."""
+    return format(module(graph, name))
+
+
+def module(graph: Graph, name: str) -> ast.Module:
+    """The same as a file with comments."""
+    return parse(Source(f"{legal(name)}.zh", "".join(f"{line}\n" for line in _lines(_prepared(graph), legal(name)))))
+
+
+def _prepared(graph: Graph) -> Graph:
+    """Formulas in the place of primitives, and values in the place of `override`s."""
+
+    def plain(old: Node, new: dict[Node, Node]) -> Node | None:
+        return new[old.operands[0]] if old.op.name == "override" else None
+
+    return roll(rebuilt(graph, lambda outputs: remade(outputs, plain)), PRINTABLE)
+
+
+# ---------------------------------------------------------------- lines
+def _lines(graph: Graph, name: str) -> Iterator[str]:
+    inputs = [p for p in graph.inputs if p.role in ("data", "param") or p.node in graph.nodes]
+    names = Names(_labels(graph) | {"seed", "step"})
+    arguments = {p: p.name if p.role == "counter" else names.fresh(p.name) for p in inputs}
+    results = _results(graph)
+    writer = Writer(names, Notes(graph.names, graph.origins, _hints(graph, results)), [p.node for p in graph.outputs], 1)
+    for port, argument in arguments.items():
+        writer.values[port.node] = Value(syntax.name(argument), port.order)
+    forward = set(topological(p.node for p in graph.outputs if p.role != "grad"))
+    for port in _in_order(graph.outputs):
+        writer.write(topological([port.node]))
+    parts = [f"{argument}: {_type(port)}" for port, argument in arguments.items()]
+    signature = ", ".join(f"{results[p]}: {_type(p)}" for p in graph.outputs)
+    yield f"fn {name}({', '.join(parts)}) -> " + (f"({signature})" if len(graph.outputs) > 1 else signature) + " {"
+    yield from _commented(writer.lines, forward, graph)
+    yield f"  return {', '.join(one_line(writer.values[p.node].expr) for p in graph.outputs)}"
+    yield "}"
+
+
+def _labels(graph: Graph) -> set[str]:
+    """All labels and size names."""
+    from zhdsl.ir.graph import everything
+
+    types = [n.type for n in everything(graph.nodes)] + [p.node.type for p in graph.inputs]
+    return {label for t in types for label in t.labels} | {s for t in types for _, n in t.axes for s in n.symbols}
+
+
+def _type(port: Port) -> str:
+    return one_line(syntax.type_(port.node.type, port.order))
+
+
+def _results(graph: Graph) -> dict[Port, str]:
+    """A name for every output, distinct among themselves."""
+    names, found = Names(()), dict[Port, str]()
+    for port in graph.outputs:
+        wanted = gradient(port.name) if port.role == "grad" else port.name
+        found[port] = names.fresh(f"new_{wanted}" if port.role in ("state", "param") else wanted)
+    return found
+
+
+def _hints(graph: Graph, results: dict[Port, str]) -> dict[Node, str]:
+    """Names of nodes that are results; a lone result needs none."""
+    if len(graph.outputs) == 1:
+        return {}
+    named = {p.node: name for p, name in reversed(results.items())}
+    return {node: name for node, name in named.items() if node.op.family != "source"}
+
+
+def _in_order(outputs: Sequence[Port]) -> list[Port]:
+    """Values first; then the gradients from the last layer to the first, as they are computed."""
+    grads = [p for p in outputs if p.role == "grad"]
+    return [p for p in outputs if p.role != "grad"] + grads[::-1]
+
+
+# ---------------------------------------------------------------- comments
+def _commented(lines: Sequence[Line], forward: set[Node], graph: Graph) -> Iterator[str]:
+    """The lines with `# forward` and `# backward` before the parts, and behind each the place it comes from."""
+    split = any(p.role == "grad" for p in graph.outputs)
+    section = before = ""
+    for line in lines:
+        place = ""
+        if line.level == 1 and line.node is not None:
+            here = "forward" if line.node in forward else "backward"
+            if split and here != section:
+                section = here
+                yield f"  # {here}"
+        if line.node is not None:
+            place = _place(graph, line.node)
+        yield "  " * line.level + line.text + (f"  # {place}" if place and place != before else "")
+        before = place or before
+
+
+def _place(graph: Graph, node: Node) -> str:
+    """`spirals.zh:5`: where the user's text says what the node computes."""
+    origins = [o for o in graph.origins.get(node, ()) if not o.span.source.name.startswith(LIBRARY)]
+    if not origins:
+        return ""
+    first: Origin = min(origins, key=lambda o: o.key)
+    return f"{first.span.source.name}:{first.span.line}"
