@@ -227,7 +227,7 @@ def scanned(m: Maker) -> Node | None:
     reverse = bool(m.rng.random() < 0.5)
     scan = apply("scan", start, start, x, scale, label="T", size=Size.of("T"), reverse=reverse, truncate=0, body=body)
     asked = m.rng.permutation(6)[: int(m.rng.integers(1, 4))]
-    results = [r for r in (project(scan, i) for i in asked) if len(r.type.labels) < 5]
+    results = [r for r in (project(scan, int(i)) for i in asked) if len(r.type.labels) < 5]
     m.pool += results[1:]
     return results[0] if results else None
 

@@ -16,10 +16,13 @@ import numpy as np
 import zhdsl.ops  # noqa: F401 - fills the registry
 from zhdsl.ir.body import Body, new_slots
 from zhdsl.ir.graph import Graph, Port, close
-from zhdsl.ir.node import Builder, Node, apply
+from zhdsl.ir.node import Builder, Node, apply, make
 from zhdsl.ir.sizes import Size
 from zhdsl.ir.types import Type, TypeProblem
+from zhdsl.ops.elementwise import Stop
 from zhdsl.ops.loop import Scan, project
+from zhdsl.ops.movement import Concat, Drop, Flip, Merge, Pad
+from zhdsl.ops.reduce import Sum
 
 SIZES = {"B": 3, "N": 2, "T": 4}
 AXES = {"B": "B", "N": "N", "T": "T", "F": 2, "G": 1, "D": Size.of("N") * 2, "K": "T"}
@@ -281,27 +284,50 @@ class _Maker:
         g = apply("tanh", apply("gather", x, i, labels=labels))
         return apply("scatter", g, i, labels=labels, type=x.type)
 
+    def random(self) -> Node:
+        counters = [apply("const", value=7, dtype="i32"), *([self.node("i32")] if self.choices.random() < 0.5 else [])]
+        return apply("uniform", *counters, stream=self.choices.randint(0, 9), axes=(("N", Size.of("N")),))
+
+    def undone(self) -> Node:
+        """A move that takes back the last one."""
+        x = self.node()
+        y, op = x.operands[0], x.op
+        match op:
+            case Pad():
+                return apply("slice", x, label=op.label, start=op.low, size=y.type.sizes[op.label])
+            case Merge():
+                return apply("split", x, label=op.label, parts=tuple((k, y.type.sizes[k]) for k in op.labels))
+            case Drop():
+                return apply("expand", x, axes=((op.label, Size.of(1)),))
+            case Flip() | Stop():
+                return make(op, x)
+            case Concat():
+                return apply("slice", x, label=op.label, start=Size.of(0), size=y.type.sizes[op.label])
+            case Sum():
+                return apply("expand", x, axes=tuple(axis for axis in y.type.axes if axis[0] in op.labels))
+        raise LookupError
+
+    def scaled_sum(self) -> Node:
+        c, x, y = self.choices.choice(NUMBERS), self.node(), self.node()
+        return x * c + self.node() * (y * c) if self.choices.random() < 0.5 else x * c - y * c
+
     def scan(self) -> Node:
-        """h = tanh(h + x_t * w) with odd ends: a constant emit, a slice emitted as it is, an unused capture."""
-        xs = [n for n in self.pool if n.type.dtype == "float" and "T" in n.type.sizes and n.type.sizes["T"] == "T"]
-        x = self.choices.choice(xs)
+        """h = tanh(h * 1 + x_t * w), with slices, captures, emits and a carry that a pass may do without."""
+        x = self.choices.choice([n for n in self.pool if n.type.is_float and n.type.sizes.get("T") == Size.of("T")])
         type_ = x.type.without(["T"])
-        w, unused = self.node(), self.node()
-        if any(label not in type_.sizes for label in w.type.labels):
-            raise LookupError
-        h, x_t, w_in, u_in = slots = new_slots([type_, type_, w.type, unused.type])
-        step = apply("tanh", (h * 1.0 + x_t * w_in) + (u_in - u_in) * 0.0 if not u_in.type.axes else h + x_t * w_in)
-        body = Body(1, 1, slots, (step,), (step * 0.5, x_t, -(-h)))
+        fitting = [n for n in self.pool if n.type.is_float and set(n.type.axes) <= set(type_.axes)]
+        w, same = self.choices.choice(fitting), self.choices.choice(fitting)
+        same = apply("expand", same, axes=(("T", Size.of("T")),))
+        h, steady, x_t, same_t, w_in, zero, unused = slots = new_slots(
+            [type_, w.type, type_, same.type.without(["T"]), w.type, Type("float"), w.type]
+        )
+        step = apply("tanh", h * 1.0 + x_t * w_in + (steady + zero) * same_t)
+        body = Body(2, 2, slots, (step, steady), (step * 0.5, x_t, 0.0 - (0.0 - h), h, step * 0.5, unused))
         scan = Scan("T", Size.of("T"), self.choices.random() < 0.5, 0, body)
         zeros = apply("expand", apply("const", value=0.0, dtype="float"), axes=type_.axes)
-        found = _scanned(scan, zeros if type_.axes else zeros.operands[0], x, w, unused)
-        return project(found, self.choices.choice((0, 1, 2, scan.entry(0), scan.final(0))))
-
-
-def _scanned(scan: Scan, *operands: Node) -> Node:
-    from zhdsl.ir.node import make
-
-    return make(scan, *operands)
+        loop = make(scan, zeros, w, x, same, w, apply("const", value=0.0, dtype="float"), w)
+        results = (0, 1, 2, 3, 4, scan.entry(0), scan.entry(1), scan.final(0), scan.final(1))
+        return project(loop, self.choices.choice(results))
 
 
 STEPS: tuple[Callable[[_Maker], Node], ...] = (
@@ -310,5 +336,5 @@ STEPS: tuple[Callable[[_Maker], Node], ...] = (
     *(_Maker.reduce, _Maker.reduce, _Maker.product_sum, _Maker.product_sum, _Maker.contract, _Maker.argmax),
     *(_Maker.relabel, _Maker.back, _Maker.expand, _Maker.expand, _Maker.drop, _Maker.flip, _Maker.slice, _Maker.pad),
     *(_Maker.pieces, _Maker.concat, _Maker.halves, _Maker.split, _Maker.merge, _Maker.window),
-    *(_Maker.gather, _Maker.scatter, _Maker.scan),
+    *(_Maker.gather, _Maker.scatter, _Maker.scan, _Maker.random, _Maker.undone, _Maker.undone, _Maker.scaled_sum),
 )

@@ -34,7 +34,9 @@ def products(graph: Graph) -> list[int]:
     return [sum(n.op.name == "contract" for n in body.nodes) for body in loops]
 
 
-@pytest.mark.parametrize(("block", "before", "after"), [("RNN", [2, 7], [1, 1]), ("LSTM", [2, 6], [1, 1]), ("GRU", [3, 9], [2, 2])])
+@pytest.mark.parametrize(
+    ("block", "before", "after"), [("RNN", [2, 7], [1, 1]), ("LSTM", [2, 6], [1, 1]), ("GRU", [3, 9], [2, 2])]
+)
 def test_only_recurrent_products_stay_in_the_loops(block: str, before: list[int], after: list[int]) -> None:
     graph = with_gradients(block)
     assert products(graph) == before

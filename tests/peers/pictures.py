@@ -121,7 +121,9 @@ class Block(Module):  # type: ignore[misc]
         super().__init__()
         self.main, self.stride, self.more, self.option = nn.Sequential(*main), stride, o - i, option
         changes = option == "B" and (stride > 1 or i != o)
-        self.skip = nn.Sequential(nn.Conv2d(i, o, 1, stride, bias=False), nn.BatchNorm2d(o)) if changes else nn.Identity()
+        self.skip = (
+            nn.Sequential(nn.Conv2d(i, o, 1, stride, bias=False), nn.BatchNorm2d(o)) if changes else nn.Identity()
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         main = self.main(x)
@@ -187,7 +189,9 @@ def before(i: int, o: int, k: int) -> list[Any]:
     return [nn.BatchNorm2d(i), nn.ReLU(), nn.Conv2d(i, o, k, padding=k // 2, bias=False)]
 
 
-def densenet(stem: list[Any], i: int, growth: int, counts: tuple[int, ...], narrow: int, halve: bool, classes: int) -> Any:
+def densenet(
+    stem: list[Any], i: int, growth: int, counts: tuple[int, ...], narrow: int, halve: bool, classes: int
+) -> Any:
     """`narrow`: channels of the 1 x 1 convolution in front of each layer's, or 0; `halve`: the channels between blocks."""
     layers = stem
     for s, count in enumerate(counts):
@@ -196,7 +200,9 @@ def densenet(stem: list[Any], i: int, growth: int, counts: tuple[int, ...], narr
             layers += [*before(i, o, 1), nn.AvgPool2d(2)]
             i = o
         for _ in range(count):
-            layers.append(Grow(*before(i, narrow, 1), *before(narrow, growth, 3)) if narrow else Grow(*before(i, growth, 3)))
+            layers.append(
+                Grow(*before(i, narrow, 1), *before(narrow, growth, 3)) if narrow else Grow(*before(i, growth, 3))
+            )
             i += growth
     return nn.Sequential(*layers, nn.BatchNorm2d(i), nn.ReLU(), Mean(), nn.Linear(i, classes))
 

@@ -1,6 +1,6 @@
 """Specs of this repository, made small and free of chance, beside their twins.
 
-    text  →  sizes replaced, dropout 0, no augmentation  →  results, loss, gradients and running statistics, both modes
+text  →  sizes replaced, dropout 0, no augmentation  →  results, loss, gradients and running statistics, both modes
 """
 
 from __future__ import annotations

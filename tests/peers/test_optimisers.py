@@ -129,7 +129,9 @@ def test_a_schedule_has_pytorchs_values(name: str, agree: Agree) -> None:
     assert graph is not None
     (counter,) = graph.of_role("counter")
     program = pipeline.compile_graph(graph, "reference", "float64")
-    found = [float(program.run({("counter", counter.name): np.asarray(k, np.int32)})["result", "rate"]) for k in range(100)]
+    found = [
+        float(program.run({("counter", counter.name): np.asarray(k, np.int32)})["result", "rate"]) for k in range(100)
+    ]
     there = O.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
     schedule, wanted = SCHEDULES[name](there), []
     for _ in range(100):
@@ -179,7 +181,9 @@ def test_whole_training_steps_are_pytorchs(name: str, agree: Agree) -> None:
     rates = schedule(there) if schedule else None
     losses: Errors = {}
     for k, batch in enumerate(batches(10)):
-        loss = F.cross_entropy(torch.tensor(batch["x"]) @ weights["dense.W"] + weights["dense.b"], torch.tensor(batch["y"]).long())
+        loss = F.cross_entropy(
+            torch.tensor(batch["x"]) @ weights["dense.W"] + weights["dense.b"], torch.tensor(batch["y"]).long()
+        )
         there.zero_grad()
         loss.backward()
         if clip:

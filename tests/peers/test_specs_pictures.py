@@ -67,8 +67,8 @@ CONVOLUTIONS = [
     Row("depth/densenet40.zh", "DenseNet40", lambda: p.densenet([p.Conv(3, 16, 3)], 16, 4, (5, 5, 5), 0, False, 10), classes(),
         edits=LESS_DATA | {"G = 12": "G = 4", "repeat 12": "repeat 5"}, **CIFAR),
     Row("imagenet/densenet121.zh", "DenseNet121", lambda: p.densenet(
-        [p.centred(3, 6, 7, 2), nn.BatchNorm2d(6), nn.ReLU(), nn.MaxPool2d(3, 2, 1)], 6, 3, (3, 4, 5, 3), 12, True, 1000),
-        edits={"H=224, W=224": "H=32, W=32", "G = 32": "G = 3", "(6, 12, 24, 16)": "(3, 4, 5, 3)"}, sizes={"B": 3}),
+        [p.centred(3, 8, 7, 2), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(3, 2, 1)], 8, 4, (2, 4, 4, 2), 16, True, 1000),
+        edits={"H=224, W=224": "H=32, W=32", "G = 32": "G = 4", "(6, 12, 24, 16)": "(2, 4, 4, 2)"}, sizes={"B": 3}),
 ]  # fmt: skip
 DENSE_PREDICTION = [
     Row("dense_prediction/unet.zh", "UNet", lambda: p.unet(4, 2), edits={

@@ -32,6 +32,8 @@ torch.set_num_threads(1)
 Array = npt.NDArray[Any]
 Tensor = Any  # torch.Tensor, where PyTorch is there
 Errors = dict[str, float]
+import os
+DEVICE = os.environ.get("ZHDEV","reference")
 NOISE = 1e-6  # a gradient that is 0 but for rounding is measured by the largest one, times this
 
 
@@ -39,7 +41,7 @@ NOISE = 1e-6  # a gradient that is 0 but for rounding is measured by the largest
 def session(text: Any, name: str | None = None, overrides: Mapping[str, Any] | None = None, seed: int = 0) -> Session:
     """A text as a model whose weights and states are nowhere the special values they start from."""
     spec, _ = opened(text, name, overrides)
-    m = Session(spec, device="reference", dtype="float64", seed=seed)
+    m = Session(spec, device=DEVICE, dtype="float64", seed=seed)
     rng = np.random.default_rng(seed)
     for path in m.params:
         m.params[path] = m.params[path] + 0.1 * rng.normal(size=m.params[path].shape)

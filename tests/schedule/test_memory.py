@@ -7,6 +7,7 @@ from hypothesis import given
 
 from tests.schedule.programs import program
 from zhdsl.schedule.memory import ALIGN, Block, place, plan
+from zhdsl.schedule.program import Kernel, Loop
 
 LIVES = st.tuples(st.integers(0, 20), st.integers(0, 8)).map(lambda t: (t[0], t[0] + t[1]))
 BLOCKS = st.lists(st.tuples(st.integers(0, 9), LIVES), max_size=30).map(
@@ -41,7 +42,7 @@ def test_the_smallest_gap_that_is_large_enough_is_taken() -> None:
 
 CHAIN = """
   input data x: [B, D=4] as %0
-  param W: [D=4] as %1
+  input param W: [D=4] as %1
   %2 = mul(%0, %1)
   %3 = sum[D](%2)
   %4 = tanh(%2)
@@ -61,7 +62,7 @@ def test_an_elementwise_result_takes_the_place_of_an_operand_that_dies() -> None
 def test_inputs_that_are_needed_again_and_parameters_are_not_overwritten() -> None:
     found = program("""
       input data x: [B] as %0
-      param w: [B] as %1
+      input param w: [B] as %1
       %2 = mul(%0, %1)
       %3 = max[B](%2)
       %4 = sub(%0, %3)
@@ -78,7 +79,7 @@ def test_inputs_that_are_needed_again_and_parameters_are_not_overwritten() -> No
 def test_the_plan_counts_exactly_and_is_aligned() -> None:
     found = program("""
       input data x: [B, D=4] as %0
-      param W: [D=4, N=3] as %1
+      input param W: [D=4, N=3] as %1
       %2 = contract[D](%0, %1)
       output result y[B, N] = %2
     """)
@@ -104,21 +105,22 @@ def test_what_a_loop_reads_from_outside_lives_as_long_as_the_loop() -> None:
       input data x: [T, B] as %1
       input data w: [B] as %2
       %3 = mul(%2, %2)
-      %4 = scan[label=T, size=T](carry %0, slice %1, capture %3) {
-        slot 0: [B] as %5
-        slot 1: [B] as %6
-        slot 2: [B] as %7
-        %8 = mul(%5, %7)
-        %9 = add(%8, %6)
-        next %9
-        emit %9
-      }
-      %10 = project[1](%4)
-      output result y[B] = %10
+      %4 = scan[label=T, size=T, reverse=false, truncate=0, body={
+        carry %0: [B]
+        slice %1: [B]
+        capture %2: [B]
+        %3 = mul(%0, %2)
+        %4 = add(%3, %1)
+        next %4
+        emit %4
+      }](%0, %1, %3)
+      %5 = project[2](%4): [B]
+      output result y[B] = %5
     """)
-    (loop,) = [k for k in found.kernels if not hasattr(k, "steps")]
-    captured = next(b for b in found.buffers.values() if b.place == "arena" and b.life[0] == 0 and len(b.axes) == 1)
-    first = found.all_kernels.index(loop.body[0])
-    steps_before = sum(len(k.steps) for k in found.all_kernels[:first])
-    steps_inside = sum(len(k.steps) for k in loop.body)
-    assert captured.life[1] >= steps_before + steps_inside - 1
+    (loop,) = (k for k in found.kernels if isinstance(k, Loop))
+    before = sum(len(k.steps) for k in found.kernels[: found.kernels.index(loop)] if isinstance(k, Kernel))
+    inside = sum(len(k.steps) for k in loop.body if isinstance(k, Kernel))
+    (captured,) = {v.buffer for k in loop.body if isinstance(k, Kernel) for v in k.inputs if v.buffer != "data/x"} & {
+        v.buffer for v in found.all_kernels[0].written
+    }
+    assert found.buffers[captured].life == (0, before + inside - 1)

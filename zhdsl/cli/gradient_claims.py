@@ -65,18 +65,28 @@ def _mismatch(claim: Claim, wrt: list[Port], found: GradientMismatch) -> Diagnos
 
 # ---------------------------------------------------------------- sizes
 def small_sizes(model: Model) -> dict[str, int] | None:
-    """The first small values of all symbols that the model's guards, types and ops allow."""
+    """The first small values of all symbols that the model's guards, types and ops allow.
+
+    Axes of one element are avoided where that is possible: much is trivial on them.
+    """
     symbols = sorted(model.train.symbols)
     choices = [SMALL[k % 3 :] + SMALL[: k % 3] for k in range(len(symbols))]
-    possible = (dict(zip(symbols, numbers, strict=True)) for numbers in islice(product(*choices), TRIES))
-    plausible = (sizes for sizes in possible if _plausible(model, sizes))
-    return next((sizes for sizes in islice(plausible, RUNS) if _runs(model.train, sizes)), None)
+    for least in (2, 1):
+        possible = (dict(zip(symbols, numbers, strict=True)) for numbers in islice(product(*choices), TRIES))
+        plausible = (sizes for sizes in possible if _plausible(model, sizes, least))
+        for sizes in islice(plausible, RUNS):
+            if _runs(model.train, sizes):
+                return sizes
+    return None
 
 
-def _plausible(model: Model, sizes: Mapping[str, int]) -> bool:
+def _plausible(model: Model, sizes: Mapping[str, int], least: int) -> bool:
+    """Whether the guards hold and every axis has elements, those of unknown size at least so many."""
     try:
         return all(g.holds(sizes) for g in model.guards) and all(
-            size.evaluate(sizes) > 0 for node in model.train.nodes for _, size in node.type.axes
+            size.evaluate(sizes) >= (least if size.number is None else 1)
+            for node in model.train.nodes
+            for _, size in node.type.axes
         )
     except (KeyError, ValueError, ZeroDivisionError):
         return False

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 HEADS = ("layer", "block", "output", "parameters", "bytes", "FLOPs")
 NUMBERS = (3, 4, 5)  # columns
-MOST = 2**31  # the largest size that is taken
+DIGITS = 18  # of a size
 
 
 def _sizes(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -> dict[str, int]:
@@ -26,7 +26,7 @@ def _sizes(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -
     found = {}
     for part in (part for text in given for part in text.split(",")):
         name, _, number = (word.strip() for word in part.partition("="))
-        if not (name and number.isascii() and number.isdigit() and 0 < int(number[:19]) <= MOST):
+        if not (name and number.isascii() and number.isdigit() and len(number) <= DIGITS and int(number)):
             raise click.BadParameter(f"'{part}' is not NAME=N with a whole number N from 1 on")
         found[name] = int(number)
     return found
@@ -36,8 +36,8 @@ def _sizes(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -
 @click.argument("what", metavar="SPEC|NAME")
 @click.option("--model", metavar="NAME", help="Only this model, function or block of the spec.")
 @click.option("--recipe", is_flag=True, help="Show the recipes instead of the models.")
-@click.option("--batch", type=click.IntRange(1, MOST), metavar="N", help="The size of the batch, for the numbers.")
-@click.option("--size", "sizes", multiple=True, metavar="NAME=N,…", callback=_sizes, help="Sizes of other axes.")
+@click.option("--batch", type=click.IntRange(min=1), metavar="N", help="The size of the batch, for the numbers.")
+@click.option("--size", "sizes", multiple=True, metavar="B=32,T=16", callback=_sizes, help="Sizes of other axes.")
 @setting_option
 def show(
     what: str,

@@ -18,16 +18,15 @@ if TYPE_CHECKING:
     from zhdsl.train.trainable import Trainable
 
 RUNS = "runs"
-MOST = 2**31 - 1
 
 
 @click.command()
 @click.argument("spec", metavar="SPEC")
 @click.option("--recipe", metavar="NAME", help="Which recipe, if the spec has several.")
 @setting_option
-@click.option("--epochs", type=click.IntRange(1, MOST), metavar="N", help="Instead of the recipe's.")
-@click.option("--steps", type=click.IntRange(1, MOST), metavar="N", help="Instead of the recipe's epochs.")
-@click.option("--seed", type=click.IntRange(0, MOST), metavar="N", help="Instead of the recipe's.")
+@click.option("--epochs", type=click.IntRange(min=1), metavar="N", help="Instead of the recipe's.")
+@click.option("--steps", type=click.IntRange(min=1), metavar="N", help="Instead of the recipe's epochs.")
+@click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Instead of the recipe's.")
 @device_option
 @click.option("--dtype", type=click.Choice(("float32", "float64")), help="What a float is.")
 @click.option("--out", metavar="DIR", help=f"Where to make the folder of the run.  [default: {RUNS}]")

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 
 from zhdsl.ir.sizes import Size
 from zhdsl.lang import ast
+from zhdsl.lang.bounds import AXES, LENGTH
 from zhdsl.lang.elaborator import Elaborator
 from zhdsl.lang.expressions import MISSING, lookup, size
-from zhdsl.lang.problem import Problem, listing
+from zhdsl.lang.problem import Problem, listing, named
 from zhdsl.lang.scope import Scope, free_label
 from zhdsl.lang.tensors import renamed
 from zhdsl.lang.values import Tensor
@@ -31,6 +32,7 @@ class Binding:
     labels: dict[str, str] = field(default_factory=dict)  # callee's label -> caller's
     rests: dict[str, tuple[str, ...]] = field(default_factory=dict)
     pairs: list[dict[str, str]] = field(default_factory=list)  # per argument
+    first: dict[str, str] = field(default_factory=dict)  # rest -> the first parameter that has it
 
     def match(self, parameter: ast.Parameter, value: Tensor, span: Span) -> None:
         """Bind one argument's labels in order; axes given as statics are taken out by name first."""
@@ -58,7 +60,7 @@ class Binding:
                     "Z0318",
                     f"{self.name}: its axis {label} is bound to {shown[0]} and to {shown[1]}",
                     span,
-                    help=f"rename one: `x[{shown[1]} as {shown[0]}]`",
+                    help=f"rename one: `{named(span)}[{shown[1]} as {shown[0]}]`",
                 )
         self.pairs.append(here)
 
@@ -78,38 +80,52 @@ class Binding:
     ) -> dict[str, str]:
         k = next((i for i, a in enumerate(axes) if a.rest), None)
         if (k is None and len(axes) != len(left)) or (k is not None and len(left) < len(axes) - 1):
-            wanted = (
-                ", ".join(("..." if a.rest else "") + a.label for a in parameter.type.axes) if parameter.type else ""
-            )
-            raise Problem(
-                "Z0316",
-                f"{self.name}: {parameter.name} is [{wanted}], given is {self.caller.show(value)}",
-                span,
-                help="" if k is None else f"at least {len(axes) - 1} axes are needed",
-            )
+            raise self._wrong_number(parameter, value, len(axes) - len(left), span)
         tail = 0 if k is None else len(axes) - k - 1
-        named = axes if k is None else axes[:k] + axes[k + 1 :]
+        single = axes if k is None else axes[:k] + axes[k + 1 :]
         chosen = left if k is None else left[:k] + left[len(left) - tail :]
         own = {a.label for a in axes if not a.rest}
-        for axis, actual in zip(named, chosen, strict=True):
+        for axis, actual in zip(single, chosen, strict=True):
             shown = self.caller.shown(actual)
             if shown in own and axis.label != shown:
+                x = named(span)
                 raise Problem(
                     "Z0317",
                     f"{self.name}: axes cross: {shown} of {self.caller.show(value)} is bound to "
                     f"{axis.label}, but {parameter.name} has an axis {shown} of its own",
                     span,
-                    help=f"ascribe the order, or rename: `x[{shown} as …]`",
+                    help=f"give the order, `{x}: {written(parameter)} = {x}`, or another name, `{x}[{shown} as …]`",
                 )
         if k is not None:
-            self._rest(axes[k].label, tuple(left[k : len(left) - tail]), span)
-        return {a.label: actual for a, actual in zip(named, chosen, strict=True)}
+            self._rest(axes[k].label, tuple(left[k : len(left) - tail]), parameter, span)
+        return {a.label: actual for a, actual in zip(single, chosen, strict=True)}
 
-    def _rest(self, name: str, labels: tuple[str, ...], span: Span) -> None:
+    def _wrong_number(self, parameter: ast.Parameter, value: Tensor, lacking: int, span: Span) -> Problem:
+        """The problem of a tensor with too few or too many axes."""
+        x = named(span)
+        few = f"add one: `y: {written(parameter)} = expand[… = 1]({x})`"
+        many = f"join two with `merge`, or sum one up: `mean[{self.caller.shown(value.order[-1])}]({x})`" if value.order else ""
+        return Problem(
+            "Z0316",
+            f"{self.name}: {parameter.name} is {written(parameter)}, given is {self.caller.show(value)}",
+            span,
+            help=few if lacking > 0 else many,
+        )
+
+    def _rest(self, name: str, labels: tuple[str, ...], parameter: ast.Parameter, span: Span) -> None:
+        """Bind a rest: the same axes in every parameter that has it."""
         bound = self.rests.setdefault(name, labels)
-        if set(bound) != set(labels):
-            shown = [listing(map(self.caller.shown, ls)) or "no axis" for ls in (bound, labels)]
-            raise Problem("Z0318", f"{self.name}: ...{name} is {shown[0]} and {shown[1]}", span)
+        first = self.first.setdefault(name, parameter.name)
+        if set(bound) == set(labels):
+            return
+        shown = ["[" + ", ".join(map(self.caller.shown, ls)) + "]" for ls in (bound, labels)]
+        surplus = sorted(set(bound) ^ set(labels), key=(*bound, *labels).index)
+        raise Problem(
+            "Z0318",
+            f"{self.name}: ...{name} is {shown[0]} in {first} and {shown[1]} in {parameter.name}",
+            span,
+            help=f"they have the same axes; {listing(map(self.caller.shown, surplus))} is in only one of them",
+        )
 
     def settle(self) -> None:
         """Give every label of the callee its label in the graph: the caller's where it is free."""
@@ -220,8 +236,19 @@ def check_sizes(
                 f"{name}: axis {axis.label} of {parameter.name} must be {wanted}{note}, is {given}",
                 span,
                 origin,
-                help="" if code == "Z0321" else f"`require {given} == {wanted}`",
+                help=f"give one of them another name, as in `{axis.label}2`" if note else _if_equal(given, wanted),
             )
+
+
+def _if_equal(a: Size, b: Size) -> str:
+    """The help line for two sizes that are not provably equal."""
+    return f"if they are always equal, say so: `require {a} == {b}`" if a.number is None or b.number is None else ""
+
+
+def written(parameter: ast.Parameter) -> str:
+    """The axes of a parameter by name: `[B, ...S, D]`."""
+    axes = parameter.type.axes if parameter.type else ()
+    return f"[{', '.join(('...' if a.rest else '') + a.label for a in axes)}]"
 
 
 def axis_size(e: Elaborator, s: Scope, axis: ast.Axis) -> Size | None:
@@ -232,6 +259,8 @@ def axis_size(e: Elaborator, s: Scope, axis: ast.Axis) -> Size | None:
     if found is not None:
         return found
     value = next((v for n in (axis.label, axis.label.rstrip("'")) if (v := lookup(e, s, n)) is not MISSING), None)
+    if isinstance(value, float):
+        raise Problem("Z0406", f"the size of {axis.label} is a whole number, {axis.label} is {value} here", axis.span)
     if isinstance(value, int) and not isinstance(value, bool):
         return Size.of(value)
     return value if isinstance(value, Size) else None
@@ -246,7 +275,9 @@ def axes_of(e: Elaborator, s: Scope, axes: Sequence[ast.Axis]) -> list[tuple[str
         elif not axis.label:
             raise Problem("Z0301", "an axis needs a name", axis.span, help=f"write `N = {axis.span.text}`")
         else:
-            found.append((s.introduce(axis.label), axis_size(e, s, axis), axis))
+            found.append((s.introduce(axis.label), at_least_0(axis_size(e, s, axis), axis.label, axis.span), axis))
+    if len(found) > AXES:
+        raise Problem("Z0904", f"a type with {len(found)} axes, the limit is {AXES}", axes[0].span | axes[-1].span)
     stated = {axis.label: n for _, n, axis in found if not axis.rest}
     found = [(label, n if n is not None else stated.get(axis.label.rstrip("'")), axis) for label, n, axis in found]
     labels = [label for label, _, _ in found]
@@ -256,6 +287,15 @@ def axes_of(e: Elaborator, s: Scope, axes: Sequence[ast.Axis]) -> list[tuple[str
                 "Z0311", f"two axes are called {s.shown(label)}", axis.span, help=f"prime one: `{s.shown(label)}'`"
             )
     return found
+
+
+def at_least_0(n: Size | None, label: str, span: Span) -> Size | None:
+    """The size of an axis. Raises `Problem` where it is negative, or longer than any axis may be."""
+    if n is not None and n.number is not None and n.number < 0:
+        raise Problem("Z0324", f"{label} is {n}: the size of an axis is at least 0", span)
+    if n is not None and n.number is not None and n.number > LENGTH:
+        raise Problem("Z0902", f"{label} is {n.number:,}, the limit is {LENGTH:,}", span)
+    return n
 
 
 def _rest_axes(e: Elaborator, s: Scope, axis: ast.Axis) -> list[tuple[str, Size | None, ast.Axis]]:
@@ -272,7 +312,8 @@ def _rest_axes(e: Elaborator, s: Scope, axis: ast.Axis) -> list[tuple[str, Size 
         here.sizes = dict(s.sizes)
         if n is not None:
             here.sizes[axis.label.rstrip("'")] = n
-        sizes.append(size(e, here, axis.size, f"the sizes of ...{axis.label}"))
+        n = size(e, here, axis.size, f"the sizes of ...{axis.label}")
+        sizes.append(at_least_0(n, f"...{axis.label}", axis.span))
     return list(zip(labels, sizes, [axis] * len(labels), strict=True))
 
 
@@ -283,13 +324,18 @@ def ascribe(e: Elaborator, s: Scope, value: Tensor, type_: ast.Type, span: Span,
     left = [label for label in value.order if label not in want]
     miss = [(label, n) for label, n, _ in axes if label not in value.type.sizes]
     if len(left) != len(miss):
-        wanted = ", ".join(map(s.shown, want))
-        raise Problem("Z0319", f"{what} is {s.show(value)}, not [{wanted}]", span)
+        raise _not_declared(s, value, (want, left, [label for label, _ in miss]), span, what, type_.span)
     for a, (label, n) in zip(left, miss, strict=True):
         given = value.type.sizes[a]
         if n is not None and n != given:
-            raise Problem("Z0319", f"{what}: {s.shown(a)} of {s.show(value)} is {given}, {s.shown(label)} is {n}", span)
-    _unambiguous(s, value, left, span)
+            raise Problem(
+                "Z0319",
+                f"{what}: {s.shown(a)} of {s.show(value)} is {given}, {s.shown(label)} is {n}",
+                span,
+                (type_.span, "declared here"),
+                help=_if_equal(given, n),
+            )
+    _unambiguous(s, value, left, [label for label, _ in miss], span)
     value = renamed(value, dict(zip(left, (label for label, _ in miss), strict=True)))
     for label, n, axis in axes:
         given = value.type.sizes[label]
@@ -303,9 +349,24 @@ def ascribe(e: Elaborator, s: Scope, value: Tensor, type_: ast.Type, span: Span,
     return Tensor(value.node, tuple(want))
 
 
-def _unambiguous(s: Scope, value: Tensor, left: Sequence[str], span: Span) -> None:
+def _not_declared(
+    s: Scope, value: Tensor, labels: tuple[list[str], list[str], list[str]], span: Span, what: str, at: Span
+) -> Problem:
+    """The problem of a value with other axes than its type: `labels` are those wanted, left over and missing."""
+    want, left, miss = (list(map(s.shown, ls)) for ls in labels)
+    if len(left) > len(miss):
+        help_ = f"{listing(left)} {'is' if len(left) == 1 else 'are'} left over: declare it, or sum it up"
+    else:
+        help_ = f"there is no {listing(miss, 'or')}"
+    return Problem("Z0319", f"{what} is {s.show(value)}, not [{', '.join(want)}]", span, (at, "declared here"), help=help_)
+
+
+def _unambiguous(s: Scope, value: Tensor, left: Sequence[str], miss: Sequence[str], span: Span) -> None:
     sizes = [value.type.sizes[label] for label in left]
     for i, n in enumerate(sizes):
         if n in sizes[:i]:
             a, b = s.shown(left[sizes.index(n)]), s.shown(left[i])
-            raise Problem("Z0320", f"{a} and {b} are both {n}: which is which?", span, help=f"say it: `x[{a} as …]`")
+            pairs = ", ".join(f"{s.shown(old)} as {s.shown(new)}" for old, new in zip(left, miss, strict=True))
+            raise Problem(
+                "Z0320", f"{a} and {b} are both {n}: which is which?", span, help=f"say it: `{named(span)}[{pairs}]`"
+            )

@@ -6,6 +6,7 @@ run, and would make the checker itself slow.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from zhdsl.ir.sizes import Size
@@ -18,6 +19,7 @@ AXES = 32  # of one tensor; a window adds one for each axis, NumPy ends at 64
 LENGTH = 2**31 - 1  # of one axis: positions are i32
 ELEMENTS = 2**48  # of one tensor: a product that a sum takes in is counted too, though it is never made
 ITEMS = 10_000  # of one list
+DEGREE = 8  # of one term of such a size: factors
 TERMS = 100  # of one size with symbols: its terms and what they are made of
 LISTS = 4  # lists in lists
 
@@ -71,7 +73,7 @@ def complexity(size: Size) -> int:
     """Terms and atoms, those inside of `floor`, `min` and `max` too; more than `TERMS` for a huge factor."""
     total = 0
     for monomial, factor in size.terms:
-        if abs(factor.numerator) > LARGEST or factor.denominator > LARGEST:
+        if abs(factor.numerator) > LARGEST or factor.denominator > LARGEST or len(monomial) > DEGREE:
             return TERMS + 1
         total += 1 + max(len(monomial) - 1, 0)
         total += sum(complexity(arg) for atom in monomial if not isinstance(atom, str) for arg in atom.args)
@@ -98,3 +100,21 @@ def _several(value: Many, span: Span) -> None:
 def shown(number: int) -> str:
     """A large number that can still be read."""
     return f"{number:,}" if number < 10**15 else f"2^{number.bit_length() - 1} or more"
+
+
+def multiplied(sizes: Iterable[Size], span: Span) -> Size:
+    """Their product, never more complicated than the limit on the way."""
+    total = Size.of(1)
+    for n in sizes:
+        total = total * n
+        _simple(total, span)
+    return total
+
+
+def added(sizes: Iterable[Size], span: Span) -> Size:
+    """Their sum, never more complicated than the limit on the way."""
+    total = Size.of(0)
+    for n in sizes:
+        total = total + n
+        _simple(total, span)
+    return total

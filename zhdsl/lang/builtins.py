@@ -13,10 +13,10 @@ from zhdsl.ir.node import apply
 from zhdsl.ir.sizes import Size, Undecided, ceil, extreme
 from zhdsl.ir.types import FLOAT
 from zhdsl.lang import ast, tensors
+from zhdsl.lang.bounds import multiplied
 from zhdsl.lang.elaborator import Elaborator
-from zhdsl.lang.expressions import BUILTINS, static, tensors_floor
-from zhdsl.lang.nearest import nearest
-from zhdsl.lang.problem import Problem
+from zhdsl.lang.expressions import BUILTINS, lacking, static, tensors_floor
+from zhdsl.lang.problem import Problem, counted
 from zhdsl.lang.scope import Scope
 from zhdsl.lang.statics import axis_names
 from zhdsl.lang.values import Builtin, Tensor, is_number, kind_of, sized
@@ -38,10 +38,8 @@ def builtin(*names: str) -> Callable[[Run], Run]:
 def take(b: Builtin, values: Sequence[Any], count: int, at: Span) -> None:
     """Raises `Problem` unless `count` values are given."""
     if len(values) != count:
-        word = "value" if count == 1 else "values"
-        raise Problem(
-            "Z0403" if len(values) > count else "Z0402", f"{b.name} takes {count} {word}, {len(values)} given", at
-        )
+        code, verb = ("Z0403" if len(values) > count else "Z0402"), "is" if len(values) == 1 else "are"
+        raise Problem(code, f"{b.name} takes {counted(count, 'value')}, {len(values)} {verb} given", at)
 
 
 def no_statics(b: Builtin, at: Span) -> None:
@@ -57,6 +55,8 @@ def options(
     named: dict[str, ast.Expr] = {}
     for arg in b.args or ():
         if isinstance(arg, ast.Keyword) and arg.name in known and not isinstance(arg.value, ast.Range | ast.Rest):
+            if arg.name in named:
+                raise Problem("Z0404", f"{arg.name} of {b.name} is given twice", arg.span)
             named[arg.name] = arg.value
         else:
             positional.append(arg)
@@ -160,13 +160,7 @@ def reduced_labels(e: Elaborator, s: Scope, b: Builtin, t: Tensor, at: Span) -> 
     for arg in b.args:
         for label in axis_names(e, s, arg):
             if label not in t.type.sizes:
-                close = nearest(s.shown(label), [s.shown(x) for x in t.order])
-                raise Problem(
-                    "Z0302",
-                    f"{b.name}[{s.shown(label)}]: {s.show(t)} has no such axis",
-                    arg.span,
-                    help=f"did you mean `{close}`?" if close else "",
-                )
+                raise lacking(s, t, s.shown(label), arg.span, b.name)
             if label in found:
                 raise Problem("Z0311", f"{s.shown(label)} is named twice", arg.span)
             found.append(label)
@@ -180,8 +174,9 @@ def _extreme(e: Elaborator, s: Scope, b: Builtin, values: Sequence[Any], spans: 
         raise Problem("Z0402", f"sum takes one tensor, {len(values)} values are given", at, help="add them with `+`")
     if not values:
         raise Problem("Z0402", f"{b.name} of nothing", at)
-    if all(is_number(v) for v in values):
-        if any(isinstance(v, Size) for v in values):
+    broken, symbolic = (any(isinstance(v, kind) for v in values) for kind in (float, Size))
+    if all(is_number(v) for v in values) and not (broken and symbolic):
+        if symbolic:
             return sized(extreme(b.name, values))
         return (max if b.name == "max" else min)(values)
     if len(values) != 2:
@@ -210,10 +205,7 @@ def _size(e: Elaborator, s: Scope, b: Builtin, values: Sequence[Any], spans: Seq
         raise Problem("Z0402", "size takes a tensor", at, help="`size[T](x)`, or `x.T`")
     take(b, values, 1, at)
     t = tensors.as_tensor(values[0], s.float, spans[0])
-    product = Size.of(1)
-    for label in reduced_labels(e, s, b, t, at):
-        product = product * t.type.sizes[label]
-    return sized(product)
+    return sized(multiplied((t.type.sizes[label] for label in reduced_labels(e, s, b, t, at)), at))
 
 
 def whole_option(e: Elaborator, s: Scope, named: dict[str, ast.Expr], name: str, default: int) -> Any:

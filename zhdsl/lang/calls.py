@@ -14,7 +14,7 @@ from zhdsl.lang.axes import Binding, ascribe, axes_of, bind_sizes, check_sizes
 from zhdsl.lang.elaborator import Elaborator
 from zhdsl.lang.expressions import evaluate
 from zhdsl.lang.nearest import nearest
-from zhdsl.lang.problem import Problem
+from zhdsl.lang.problem import Problem, conversion, counted, is_library, listing
 from zhdsl.lang.requirements import require
 from zhdsl.lang.scope import Scope
 from zhdsl.lang.statics import bind_statics
@@ -42,6 +42,8 @@ def call(
             inner = arg.value
             if isinstance(inner, ast.Range | ast.Rest):
                 raise Problem("Z0408", "a range belongs into an index", arg.span)
+            if arg.name in named:
+                raise Problem("Z0404", f"{arg.name} is given twice", arg.span, (named[arg.name][1], "the first time"))
             named[arg.name] = (evaluate(e, s, inner), arg.span)
         elif isinstance(arg, ast.Range | ast.Relabel | ast.Rest | ast.RestSized):
             raise Problem("Z0408", "this belongs into an index `[ ]`", arg.span)
@@ -116,11 +118,35 @@ def call_template(
         if inner.float != s.float:
             inner.vars.update({n: in_float(v, inner.float) for n, v in inner.vars.items()})
         require(e, inner, d, at)
-        result = overridden(e, inner, d, lambda: run_body(e, inner, d.body), at)
+        try:
+            result = overridden(e, inner, d, lambda: run_body(e, inner, d.body), at)
+        except Problem as problem:
+            raise _without_axis(problem, s, template, tensors, at) from None
         if result is None:
             raise Problem("Z0607", f"{d.name} returns nothing", d.name_span, help="end with `return …`")
         found = results(e, inner, d, result, binding[0])
         return found if inner.float == s.float else in_float(found, s.float)
+
+
+def _without_axis(
+    problem: Problem, s: Scope, template: Template, tensors: Sequence[Tensor | None], at: Span
+) -> Problem:
+    """A missing axis deep in the library, told as the axis that the call names and its tensors do not have."""
+    found, name = problem.diagnostic, template.name
+    if found.code != "Z0302" or found.span is None or is_library(at) or not is_library(found.span):
+        return problem
+    shown = listing(s.show(t) for t in tensors if t is not None)
+    for static, value in template.statics.items():
+        if isinstance(value, AxisName) and value.label is None:
+            help_ = f"{static} is an axis of its tensor: write its name"
+            return Problem("Z0302", f"{name}[{value.size}]: {shown} has no axis of this name", at, help=help_)
+        labels = value.labels if isinstance(value, Axes) else (value.label,) if isinstance(value, AxisName) else ()
+        for label in labels:
+            if label is not None and not any(t and label in t.type.sizes for t in tensors):
+                close = nearest(s.shown(label), (s.shown(n) for t in tensors if t for n in t.order))
+                help_ = f"did you mean `{close}`?" if close else ""
+                return Problem("Z0302", f"{name}[{s.shown(label)}]: {shown} has no such axis", at, help=help_)
+    return problem
 
 
 def precision_of(d: ast.Definition) -> str | None:
@@ -147,25 +173,54 @@ def arguments(
     d = template.definition
     if len(values) > len(d.params):
         _brackets(template, values, at)
-        raise Problem("Z0403", f"{d.name} takes {len(d.params)} tensors, {len(values)} are given", at)
+        raise _surplus(d, spans, at)
     found = {p.name: (v, sp) for p, v, sp in zip(d.params, values, spans, strict=False)}
+    known = {p.name for p in d.params}
     for name, given in named.items():
-        if name in found or name not in {p.name for p in d.params}:
-            close = nearest(name, [p.name for p in d.params])
-            raise Problem(
-                "Z0404",
-                f"{d.name} has no further tensor {name}",
-                given[1],
-                help=f"did you mean `{close}`?" if close else "",
-            )
+        if name in found or name not in known:
+            raise _unknown_tensor(d, name, name in found, given[1])
         found[name] = given
-    for p in d.params:
-        if p.name not in found:
-            if p.default is None:
-                raise Problem("Z0402", f"{d.name}: the argument {p.name} is missing", at)
-            found[p.name] = (p.default, p.span)
+    missing = [p.name for p in d.params if p.name not in found and p.default is None]
+    if missing:
+        _brackets(template, values, at)
+        verb = "is" if len(missing) == 1 else "are"
+        raise Problem("Z0402", f"{d.name}: {listing(missing)} {verb} missing", at, help=f"it takes {_signature(d)}")
+    found |= {p.name: (p.default, p.span) for p in d.params if p.name not in found}
     _brackets(template, [found[p.name][0] for p in d.params], at)
     return list(d.params), [found[p.name][0] for p in d.params], [found[p.name][1] for p in d.params]
+
+
+def _signature(d: ast.Definition) -> str:
+    """The tensors of a definition as they are declared."""
+    return f"({', '.join(' '.join(p.span.text.split()) for p in d.params)})" if d.params else "no tensors"
+
+
+def _surplus(d: ast.Definition, spans: Sequence[Span], at: Span) -> Problem:
+    together = len(spans) > 1 and len(set(spans)) == 1  # one expression with several values
+    return Problem(
+        "Z0403",
+        f"{d.name} takes {counted(len(d.params), 'tensor')}, {len(spans)} are given",
+        at,
+        help="`f(x)` with several results gives all of them: name them first, `a, b = f(x)`"
+        if together
+        else f"it takes {_signature(d)}",
+    )
+
+
+def _unknown_tensor(d: ast.Definition, name: str, again: bool, span: Span) -> Problem:
+    """The problem of an argument given by a name that is taken or that there is not."""
+    if again:
+        return Problem("Z0404", f"{name} of {d.name} is given twice", span)
+    if name in {p.name for p in d.statics}:
+        return Problem(
+            "Z0404",
+            f"{name} of {d.name} is no tensor",
+            span,
+            help=f"sizes and options go in [ ]: `{d.name}[{name} = …]`",
+        )
+    close = nearest(name, [p.name for p in d.params])
+    help_ = f"did you mean `{close}`?" if close else f"it takes {_signature(d)}"
+    return Problem("Z0404", f"{d.name} has no tensor {name}", span, help=help_)
 
 
 def _brackets(template: Template, values: Sequence[Any], at: Span) -> None:
@@ -215,10 +270,7 @@ def _argument(e: Elaborator, inner: Scope, p: ast.Parameter, value: Any, span: S
     if p.type is not None and not typed(value.type, p.type.dtype):
         wanted = p.type.dtype or "float"
         raise Problem(
-            "Z0501",
-            f"{name}: {p.name} is {wanted}, given is {value.type.dtype}",
-            span,
-            help="convert it: `f32(x)`" if wanted == "float" else "",
+            "Z0501", f"{name}: {p.name} is {wanted}, given is {value.type.dtype}", span, help=conversion(wanted, span)
         )
     return value
 
@@ -318,24 +370,34 @@ def results(e: Elaborator, inner: Scope, d: ast.Definition, value: Any, binding:
     """The results, checked against the declared types and in the caller's labels."""
     values = list(value.values) if isinstance(value, Many) else [value]
     if d.results and len(values) != len(d.results):
-        raise Problem("Z0414", f"{d.name} declares {len(d.results)} results and returns {len(values)}", d.name_span)
+        declares = f"{d.name} declares {counted(len(d.results), 'result')} and returns {len(values)}"
+        raise Problem("Z0414", declares, *inner.returned_at[:1] or (d.name_span,), (d.name_span, "declared here"))
     names = [r.name for r in d.results] or [""] * len(values)
+    places = inner.returned_at if len(inner.returned_at) == len(values) else inner.returned_at[:1] * len(values)
     out = []
     for i, v in enumerate(values):
         if d.results:
             r = d.results[i]
-            v = as_tensor(v, r.type.dtype or inner.float, r.span)
-            v = declared(e, inner, v, r, d.name)
+            at = places[i] if places else r.span
+            v = as_tensor(v, r.type.dtype or inner.float, at)
+            v = declared(e, inner, v, r, d.name, at)
         out.append(binding.back(v) if isinstance(v, Tensor) else v)
     return out[0] if len(out) == 1 else Many(tuple(out), tuple(names))
 
 
-def declared(e: Elaborator, inner: Scope, value: Tensor, r: ast.Result, name: str) -> Tensor:
-    """A result checked against its declaration."""
-    if not typed(value.type, r.type.dtype):
-        raise Problem("Z0501", f"{name} declares {r.type.dtype or 'float'}, returns {value.type.dtype}", r.span)
+def declared(e: Elaborator, inner: Scope, value: Tensor, r: ast.Result, name: str, at: Span) -> Tensor:
+    """A result, returned at a place, checked against its declaration."""
     what = f"the result {r.name} of {name}" if r.name else f"the result of {name}"
-    return ascribe(e, inner, value, r.type, r.span, what)
+    dtype = r.type.dtype or "float"
+    if not typed(value.type, r.type.dtype):
+        raise Problem(
+            "Z0501",
+            f"{what} is declared {dtype}, returned is {value.type.dtype}",
+            at,
+            (r.type.span, "declared here"),
+            help=conversion(dtype, at),
+        )
+    return ascribe(e, inner, value, r.type, at, what)
 
 
 def overridden(e: Elaborator, inner: Scope, d: ast.Definition, body: Any, at: Span) -> Any:

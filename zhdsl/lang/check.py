@@ -96,16 +96,17 @@ class _Checker:
             raise SpecError(self.diagnostics.sorted()) from None
 
     def _run(self) -> Project:
-        file, problems = open_file(self.module, self.folder, self.folder, self.overrides)
+        file, problems = open_file(self.module, self.folder, self.folder, self.overrides, self._place())
         for problem in problems:
             self.diagnostics.add(problem)
         self.file = file
-        check_names(file, self.module, self.diagnostics)
+        for used in file.imported():
+            check_names(used, self.diagnostics)
         self._consts()
         models, recipes, claims = {}, dict[str, Recipe](), list[Claim]()
         for item in self.module.items:
             with self.diagnostics.collecting():
-                if isinstance(item, ast.Definition) and item.kind == "model":
+                if isinstance(item, ast.Definition) and item.kind == "model" and item.name not in file.broken:
                     models[item.name] = self.model_of(Template(item, file))
                 elif isinstance(item, ast.Train):
                     recipe = build_recipe(item, file, self.model_of, self.diagnostics)
@@ -116,6 +117,11 @@ class _Checker:
         if self.diagnostics.found:
             raise SpecError(self.diagnostics.sorted())
         return Project(self.module.source, models, recipes, tuple(claims), self.overrides, file)
+
+    def _place(self) -> tuple[Path, ...]:
+        """The file itself, so that an import of it is seen."""
+        place = self.folder / Path(self.module.source.name).name if self.folder else None
+        return (place,) if place and place.is_file() else ()
 
     def _consts(self) -> None:
         """Evaluate every `const`, so that each wrong one is reported once."""
@@ -138,11 +144,12 @@ class _Checker:
 
     def _new_recipe(self, recipes: dict[str, Recipe], recipe: Recipe, item: ast.Train) -> None:
         if recipe.name in recipes:
+            first = next(i for i in self.module.items if isinstance(i, ast.Train) and i.span == recipes[recipe.name].span)
             raise Problem(
                 "Z0202",
                 f"a second recipe for {recipe.name}",
-                item.span,
-                (recipes[recipe.name].span, "the first"),
+                (item.alias or item.model).span,
+                ((first.alias or first.model).span, "the first"),
                 help=f"name it: `train {item.model.id} as quick`",
             )
         recipes[recipe.name] = recipe
@@ -151,7 +158,7 @@ class _Checker:
         """A function with a derivative of its own is held against finite differences."""
         found = []
         for item in self.module.items:
-            if isinstance(item, ast.Definition) and item.adjoint is not None:
+            if isinstance(item, ast.Definition) and item.adjoint is not None and item.name not in self.file.broken:
                 with self.diagnostics.collecting():
                     samples = {s.name: 2 for s in item.statics if s.kind in ("", "int")}
                     model = build_model(Template(item, self.file), self.diagnostics, samples)

@@ -10,10 +10,10 @@ from zhdsl.ir.node import apply
 from zhdsl.ir.sizes import Size, Undecided
 from zhdsl.ir.types import TypeProblem
 from zhdsl.lang import ast, tensors
-from zhdsl.lang.bounds import bounded
+from zhdsl.lang.bounds import bounded, multiplied
 from zhdsl.lang.elaborator import Elaborator
 from zhdsl.lang.nearest import nearest
-from zhdsl.lang.problem import Poisoned, Problem, refused
+from zhdsl.lang.problem import Poisoned, Problem, conversion, listing, named, refused
 from zhdsl.lang.scope import Scope
 from zhdsl.lang.values import (
     POISON,
@@ -22,6 +22,7 @@ from zhdsl.lang.values import (
     Instance,
     Many,
     Namespace,
+    ScanIndex,
     Template,
     Tensor,
     is_number,
@@ -68,7 +69,7 @@ def size(e: Elaborator, s: Scope, x: ast.Expr, what: str = "a size") -> Size:
     """An integer known at compile time, perhaps with symbols."""
     value = static(e, s, x, what)
     if isinstance(value, bool) or not isinstance(value, int | Size):
-        raise Problem("Z0406", f"{what} is a whole number, this is {_shown(value)}", x.span)
+        raise Problem("Z0406", f"{what} is a whole number, this is {shown(value)}", x.span)
     return Size.of(value)
 
 
@@ -94,12 +95,18 @@ def truth(e: Elaborator, s: Scope, x: ast.Expr, what: str) -> bool:
             help="the choice at run time is `where(condition, a, b)`",
         )
     if not isinstance(value, bool):
-        raise Problem("Z0406", f"{what} is true or false, this is {_shown(value)}", x.span)
+        help_ = f"compare it: `{named(x.span)} != 0`" if is_number(value) else ""
+        raise Problem("Z0406", f"{what} is true or false, this is {shown(value)}", x.span, help=help_)
     return value
 
 
-def _shown(value: Value) -> str:
-    return repr(value) if isinstance(value, int | float | str) else kind_of(value)
+def shown(value: Value) -> str:
+    """A value in a message: numbers and words as they are written."""
+    if isinstance(value, str):
+        return f'"{value}"'
+    if isinstance(value, bool):
+        return str(value).lower()
+    return repr(value) if isinstance(value, int | float) else kind_of(value)
 
 
 # ---------------------------------------------------------------- leaves
@@ -111,8 +118,23 @@ def _name(e: Elaborator, s: Scope, x: ast.Name) -> Value:
         raise Problem(
             "Z0322", f"{x.id} is an axis whose size has no name here", x.span, help=f"take it from a tensor: `x.{x.id}`"
         )
-    close = nearest(x.id, known_names(e, s))
-    raise Problem("Z0201", f"unknown name {x.id}", x.span, help=f"did you mean `{close}`?" if close else "")
+    raise _unknown(e, s, x)
+
+
+def _unknown(e: Elaborator, s: Scope, x: ast.Name) -> Problem | Poisoned:
+    """What to raise for a name that means nothing here."""
+    if s.file.incomplete:
+        return Poisoned()  # it may come from a file that could not be read
+    if x.id in s.elsewhere:
+        note = (s.elsewhere[x.id], "only this branch gives it one")
+        return Problem("Z0201", f"{x.id} has no value here", x.span, note, help="give it a value in both branches")
+    if s.kind == "recipe":
+        close = nearest(x.id, s.vars)
+        help_ = f"did you mean `{close}`?" if close else f"fields and results are {listing(s.vars)}" if s.vars else ""
+    else:
+        close = nearest(x.id, known_names(e, s))
+        help_ = f"did you mean `{close}`?" if close else ""
+    return Problem("Z0201", f"unknown name {x.id}", x.span, help=help_)
 
 
 MISSING = object()
@@ -172,7 +194,8 @@ def _tensor_binary(e: Elaborator, s: Scope, x: ast.Binary, a: Value, b: Value) -
     spans = (x.left.span, x.right.span)
     for value, span in zip((a, b), spans, strict=True):
         if not isinstance(value, Tensor | bool) and not is_number(value):
-            raise Problem("Z0411", f"`{x.op}` takes tensors and numbers, this is {kind_of(value)}", span)
+            help_ = "the number of the step is `iota[T][t]`" if isinstance(value, ScanIndex) else ""
+            raise Problem("Z0411", f"`{x.op}` takes tensors and numbers, this is {kind_of(value)}", span, help=help_)
     if x.op == "@":
         pair = [v if isinstance(v, Tensor) else None for v in (a, b)]
         if pair[0] is None or pair[1] is None:
@@ -207,7 +230,8 @@ def _compare(e: Elaborator, s: Scope, x: ast.Binary, a: Value, b: Value) -> Tens
 def _logic(e: Elaborator, s: Scope, op: str, values: tuple[Value, ...], spans: tuple[Span, ...], at: Span) -> Tensor:
     for value, span in zip(values, spans, strict=True):
         if not isinstance(value, bool) and not (isinstance(value, Tensor) and value.type.dtype == "bool"):
-            raise Problem("Z0503", f"`{op}` takes bool, this is {kind_of(value)}", span, help="compare: `x != 0`")
+            what = value.type.dtype if isinstance(value, Tensor) else kind_of(value)
+            raise Problem("Z0503", f"`{op}` takes bool, this is {what}", span, help=conversion("bool", span))
     return tensors.elementwise(e, s, op, values, spans, at, "bool")
 
 
@@ -224,14 +248,15 @@ def _static_binary(x: ast.Binary, a: Value, b: Value, s: Scope) -> Value:
     if x.op in ("==", "!="):
         return _static_equal(x, a, b) == (x.op == "==")
     if x.op in ("and", "or"):
-        if not (isinstance(a, bool) and isinstance(b, bool)):
-            raise Problem("Z0406", f"`{x.op}` takes true or false", x.span)
+        for value, span in ((a, x.left.span), (b, x.right.span)):
+            if not isinstance(value, bool):
+                raise Problem("Z0406", f"`{x.op}` takes true or false, this is {shown(value)}", span)
         return a and b if x.op == "and" else a or b
     if isinstance(a, tuple) and isinstance(b, tuple) and x.op == "+":
         return a + b
     for value, span in ((a, x.left.span), (b, x.right.span)):
         if not is_number(value):
-            raise Problem("Z0406", f"`{x.op}` takes numbers, this is {_shown(value)}", span)
+            raise Problem("Z0406", f"`{x.op}` takes numbers, this is {shown(value)}", span)
     if x.op in COMPARISONS:
         return tensors.decided(lambda: _static_compare(x.op, a, b), x.span, x.span.text)
     if x.op == "@":
@@ -244,15 +269,24 @@ def _static_equal(x: ast.Binary, a: Value, b: Value) -> bool:
         if isinstance(a, Size) or isinstance(b, Size):
             if isinstance(a, float) or isinstance(b, float):
                 raise Problem("Z0325", f"cannot be decided before the sizes are known: {x.span.text}", x.span)
-            return tensors.decided(lambda: Size.of(a).compare(b) == 0, x.span, x.span.text)
+            return tensors.decided(lambda: compared(a, b) == 0, x.span, x.span.text)
         return bool(a == b)
     if is_static(a) and is_static(b):
         return type(a) is type(b) and bool(a == b)
     return a is b
 
 
+def compared(a: Any, b: Any) -> int:
+    """-1, 0 or 1 for numbers and sizes. Raises `Undecided`."""
+    finite = all(not isinstance(v, float) or math.isfinite(v) for v in (a, b))
+    if finite and (isinstance(a, Size) or isinstance(b, Size)):
+        return Size.of(a).compare(b)
+    a, b = (0 if isinstance(v, Size) else v for v in (a, b))  # beside infinity every size is small
+    return int(a > b) - int(a < b)
+
+
 def _static_compare(op: str, a: Value, b: Value) -> bool:
-    sign = Size.of(a).compare(b) if isinstance(a, Size) or isinstance(b, Size) else (a > b) - (a < b)
+    sign = compared(a, b)
     return {"<": sign < 0, "<=": sign <= 0, ">": sign > 0, ">=": sign >= 0}[op]
 
 
@@ -261,7 +295,7 @@ def _arithmetic(x: ast.Binary, a: Any, b: Any, s: Scope) -> Any:
         if x.op == "/":
             return _quotient(x, a, b, s)
         if x.op == "^":
-            return _static_power(a, b)
+            return _static_power(x, a, b)
         operation: Callable[[Any, Any], Any] = {
             "+": lambda p, q: p + q,
             "-": lambda p, q: p - q,
@@ -275,7 +309,7 @@ def _arithmetic(x: ast.Binary, a: Any, b: Any, s: Scope) -> Any:
     except (OverflowError, ValueError, Undecided) as why:
         raise Problem("Z0323", f"this has no value: {why}", x.span) from None
     if isinstance(result, int) and abs(result) > 2**62:
-        raise Problem("Z0004", "a number beyond 2^62", x.span)
+        raise Problem("Z0901", "a whole number beyond 2^62", x.span)
     return result
 
 
@@ -300,11 +334,11 @@ def _quotient(x: ast.Binary, a: Any, b: Any, s: Scope) -> Any:
     return Size.of(a) / b
 
 
-def _static_power(a: Any, b: Any) -> Any:
+def _static_power(x: ast.Binary, a: Any, b: Any) -> Any:
     if isinstance(a, Size):
         if not isinstance(b, int) or not 0 <= b <= 16:
             raise ValueError("a size to this power")
-        return a**b
+        return multiplied((a,) * b, x.span)
     if isinstance(a, int) and isinstance(b, int) and abs(b) > 4096:
         raise ValueError("the exponent is too large")
     result = a**b if not (isinstance(a, int) and isinstance(b, int) and b < 0) else float(a) ** b
@@ -320,7 +354,8 @@ def _unary(e: Elaborator, s: Scope, x: ast.Unary) -> Value:
             return not value
         if isinstance(value, Tensor) and value.type.dtype == "bool":
             return Tensor(apply("not", value.node), value.order)
-        raise Problem("Z0503", f"`not` takes bool, this is {kind_of(value)}", x.operand.span)
+        what = value.type.dtype if isinstance(value, Tensor) else shown(value)
+        raise Problem("Z0503", f"`not` takes bool, this is {what}", x.operand.span, help=conversion("bool", x.operand.span))
     if isinstance(value, Tensor):
         t = tensors.cast(value, "i32") if value.type.dtype == "bool" else value
         return Tensor(apply("neg", t.node), t.order)
@@ -340,7 +375,7 @@ def _pipe(e: Elaborator, s: Scope, x: ast.Pipe) -> Value:
     first = evaluate(e, s, x.value)
     function, more = (x.function.function, x.function.args) if isinstance(x.function, ast.Call) else (x.function, ())
     given = list(first.values) if isinstance(first, Many) else [first]
-    return call(e, s, function, given, [x.value.span] * len(given), more, x.span)
+    return call(e, s, function, given, [x.value.span] * len(given), more, x.function.span)
 
 
 def _call(e: Elaborator, s: Scope, x: ast.Call) -> Value:
@@ -377,7 +412,7 @@ def _initialiser_with_fans(base: Value, x: ast.Index) -> Value:
     """A number as an initialiser has no fans: `bias[in = D]` of `bias = 0` is 0."""
     if _only_fans(x):
         return base
-    raise Problem("Z0407", f"{_shown(base)} takes no `[ ]`", x.span)
+    raise Problem("Z0407", f"{shown(base)} takes no `[ ]`", x.span)
 
 
 def _only_fans(x: ast.Index) -> bool:
@@ -398,7 +433,7 @@ def _attribute(e: Elaborator, s: Scope, x: ast.Attribute) -> Value:
     if isinstance(base, Tensor):
         label = s.labels.get(x.name)
         if label is None or label not in base.type.sizes:
-            raise Problem("Z0302", f"{s.show(base)} has no axis {x.name}", x.span)
+            raise lacking(s, base, x.name, x.span)
         return sized(base.type.sizes[label])
     if isinstance(base, Instance):
         from zhdsl.lang.weights import weight_of
@@ -416,6 +451,13 @@ def _attribute(e: Elaborator, s: Scope, x: ast.Attribute) -> Value:
             help=f"did you mean `{close}`?" if close else "",
         )
     raise Problem("Z0208", f"{kind_of(base)} has no `.{x.name}`", x.span)
+
+
+def lacking(s: Scope, t: Tensor, name: str, span: Span, what: str = "") -> Problem:
+    """The problem of a tensor without the axis that is named; `what` is who asks for it."""
+    close = nearest(name, map(s.shown, t.order))
+    help_ = f"did you mean `{close}`?" if close else ""
+    return Problem("Z0302", f"{what}{': ' if what else ''}{s.show(t)} has no axis {name}", span, help=help_)
 
 
 def _tuple(e: Elaborator, s: Scope, x: ast.Tuple | ast.List) -> Value:

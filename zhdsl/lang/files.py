@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from zhdsl.errors import SpecError
+from zhdsl.errors import Diagnostic, SpecError
 from zhdsl.lang import ast
 from zhdsl.lang.elaborator import Elaborator
 from zhdsl.lang.expressions import MISSING, evaluate
 from zhdsl.lang.nearest import nearest
 from zhdsl.lang.parser import parse
-from zhdsl.lang.problem import LibraryText, Problem
+from zhdsl.lang.problem import LibraryText, Poisoned, Problem
 from zhdsl.lang.reading import read
 from zhdsl.lang.scope import Scope
-from zhdsl.lang.values import DatasetRef, Instance, Namespace, Template, is_number, is_static, kind_of
+from zhdsl.lang.values import POISON, DatasetRef, Instance, Namespace, Template, is_number, is_static, kind_of
 from zhdsl.source import Source, Span
 
-MAX_INCLUDES = 16
+MAX_INCLUDES = 16  # files that import files
+MAX_FILES = 200
+MAX_CHARACTERS = 4_000_000  # of all imported files
 BUSY = object()
 ITEM = re.compile(r"^(?:@\w+.*\n)*(?:fn|block|dataset|const)\s+([A-Za-z_]\w*'*)", re.M)
 
@@ -41,6 +44,8 @@ class File:
         self.values: dict[str, Any] = {}
         self.uses: list[File] = []
         self.named: dict[str, File] = {}
+        self.broken: set[str] = set()  # names whose definition is wrong and reported; they poison what uses them
+        self.incomplete = False  # names may be missing: an import failed
 
     # ------------------------------------------------------------ names
     def names(self) -> list[str]:
@@ -67,7 +72,20 @@ class File:
             return Namespace(self.named[name])
         return from_library(e, name)
 
+    def imported(self) -> Iterator[File]:
+        """This file and all that it uses, each once, the library left out."""
+        seen: list[File] = []
+        waiting: list[File] = [self]
+        while waiting:
+            file = waiting.pop(0)
+            if not file.is_library and file not in seen:
+                seen.append(file)
+                waiting += [*file.uses, *file.named.values()]
+        return iter(seen)
+
     def own(self, e: Elaborator, name: str) -> Any:
+        if name in self.broken:
+            return POISON
         item = self.items.get(name)
         if isinstance(item, ast.Definition):
             return Template(item, self)
@@ -93,11 +111,13 @@ class File:
             self.values[name] = BUSY
             try:
                 self.values[name] = self._evaluated(e, bind)
-            except BaseException:
-                del self.values[name]
+            except (Problem, Poisoned):
+                self.values[name] = POISON
                 raise
         if self.values[name] is BUSY:
-            raise Problem("Z0204", f"`const {name}` is defined by itself", self.consts[name].span)
+            busy = [n for n, value in self.values.items() if value is BUSY]
+            circle = " -> ".join((*busy[busy.index(name) :], name))
+            raise Problem("Z0204", f"`const {name}` is defined by itself: {circle}", self.consts[name].span)
         return self.values[name]
 
     def _evaluated(self, e: Elaborator, bind: ast.Bind) -> Any:
@@ -120,39 +140,57 @@ def _override(name: str, value: Any, given: Any, span: Span) -> Any:
     return float(given) if isinstance(value, float) else given
 
 
+@dataclass(eq=False)
+class Imports:
+    """What one run has imported: each file is parsed once."""
+
+    modules: dict[Path, ast.Module] = field(default_factory=dict)
+    files: int = 0
+    characters: int = 0
+
+
 def open_file(
     module: ast.Module,
     folder: Path | None,
     root: Path | None,
     overrides: Mapping[str, Any],
-    depth: int = 0,
     chain: tuple[Path, ...] = (),
+    imports: Imports | None = None,
 ) -> tuple[File, list[Problem]]:
-    """A file with its imports read. Problems of items that clash come beside it."""
-    file = File(module.source, folder, root, overrides)
+    """A file with its imports read. Problems of items that clash, and of imports, come beside it.
+
+    Args:
+        module: the file, parsed.
+        folder: where it lies; imports are relative to it.
+        root: the project's folder; imports stay inside.
+        overrides: values of its `const`s.
+        chain: the files that led here, this one last.
+        imports: what the run has imported so far.
+    """
+    file, imports = File(module.source, folder, root, overrides), imports or Imports()
     problems: list[Problem] = []
     for item in module.items:
         try:
-            _add(file, item, depth, chain)
+            if isinstance(item, ast.Use) and item.path is not None:
+                problems += _use(file, item, item.path, chain, imports)
+            else:
+                _add(file, item)
         except Problem as problem:
             problems.append(problem)
-    for name in overrides:
+    return file, problems + list(_unknown_overrides(file))
+
+
+def _unknown_overrides(file: File) -> Iterator[Problem]:
+    for name in file.overrides:
         if name.split(".")[0] not in file.consts and name.split(".")[0] not in file.named:
             close = nearest(name, file.consts)
-            problems.append(
-                Problem(
-                    "Z0210",
-                    f"--set {name}: the spec has no `const {name}`",
-                    None,
-                    help=f"did you mean `{close}`?" if close else "",
-                )
-            )
-    return file, problems
+            message = f"--set {name}: the spec has no `const {name}`"
+            yield Problem("Z0210", message, None, help=f"did you mean `{close}`?" if close else "")
 
 
-def _add(file: File, item: ast.Item, depth: int, chain: tuple[Path, ...]) -> None:
+def _add(file: File, item: ast.Item) -> None:
     if isinstance(item, ast.Use):
-        _use(file, item, depth, chain)
+        _use_library(file, item)
     elif isinstance(item, ast.Const):
         for bind in item.binds:
             _new_name(file, bind.name.id, bind.name.span)
@@ -165,36 +203,67 @@ def _add(file: File, item: ast.Item, depth: int, chain: tuple[Path, ...]) -> Non
 def _new_name(file: File, name: str, span: Span) -> None:
     before = file.items.get(name) or file.consts.get(name)
     if before is not None:
-        raise Problem("Z0202", f"{name} is defined twice", span, (before.span, "the first definition"))
+        first = before.name_span if isinstance(before, ast.Definition) else before.span
+        raise Problem("Z0202", f"{name} is defined twice", span, (first, "the first definition"))
 
 
-def _use(file: File, item: ast.Use, depth: int, chain: tuple[Path, ...]) -> None:
-    if item.path is None:
-        _use_library(file, item)
-        return
-    if file.folder is None:
+def _use(file: File, item: ast.Use, path: str, chain: tuple[Path, ...], imports: Imports) -> list[Problem]:
+    """Import a file. Returns what is wrong in it; raises `Problem` where it is wrong to import it."""
+    before, alias = file.incomplete, item.alias or ""
+    file.incomplete = before or not alias  # until it is there
+    file.broken.add(alias)
+    if file.folder is None or file.root is None:
         raise Problem("Z0205", "a spec without a file cannot import others", item.span)
-    place = (file.folder / item.path).resolve()
-    if place in chain:
-        names = " -> ".join(p.name for p in (*chain, place))
-        raise Problem("Z0206", f"files import each other: {names}", item.span)
-    if depth >= MAX_INCLUDES:
-        raise Problem("Z0006", f"imports are more than {MAX_INCLUDES} deep", item.span)
+    if len(chain) > MAX_INCLUDES:
+        raise Problem("Z0908", f"imports are more than {MAX_INCLUDES} deep", item.span)
     try:
-        module = parse(read(file.folder / item.path, file.root, item.span))
+        module, place = _module(file.folder.relative_to(file.root) / path, file.root, item.span, chain, imports)
     except SpecError as error:
-        d = error.diagnostics[0]
-        problem = Problem(d.code, d.message, d.span or item.span, *d.notes, (item.span, "imported here"), help=d.help)
-        raise problem from None
-    used, problems = open_file(module, place.parent, file.root, {}, depth + 1, (*chain, place))
-    if problems:
-        raise problems[0]
-    if item.alias:
-        prefix = item.alias + "."
-        used.overrides = {k[len(prefix) :]: v for k, v in file.overrides.items() if k.startswith(prefix)}
-        file.named[item.alias] = used
-    else:
+        return [_imported(d, item.span) for d in error.diagnostics]
+    used, problems = open_file(module, place.parent, file.root, {}, (*chain, place), imports)
+    file.incomplete = before
+    file.broken.remove(alias)
+    if not alias:
+        problems += _clashes(file, used, item)
         file.uses.append(used)
+        return problems
+    used.overrides = {k[len(alias) + 1 :]: v for k, v in file.overrides.items() if k.startswith(f"{alias}.")}
+    file.named[alias] = used
+    return problems
+
+
+def _module(path: Path, root: Path, at: Span, chain: tuple[Path, ...], imports: Imports) -> tuple[ast.Module, Path]:
+    """A file to import, parsed, and where it lies."""
+    source = read(path, root, at)
+    place = (root / path).resolve()
+    if place in chain:
+        circle = (*chain[chain.index(place) :], place)
+        what = "a file imports itself" if len(circle) == 2 else "files import each other"
+        raise Problem("Z0206", f"{what}: {' -> '.join(p.name for p in circle)}", at)
+    imports.files += 1
+    imports.characters += len(source.text)
+    if imports.files > MAX_FILES or imports.characters > MAX_CHARACTERS:
+        limit = f"{MAX_FILES} files and {MAX_CHARACTERS:,} characters"
+        raise Problem("Z0908", f"a spec imports more than {limit}", at)
+    if place not in imports.modules:
+        imports.modules[place] = parse(source)
+    return imports.modules[place], place
+
+
+def _imported(d: Diagnostic, at: Span) -> Problem:
+    """A diagnostic of an imported file, with the place that imports it."""
+    notes = d.notes if d.span in (None, at) else (*d.notes, (at, "imported here"))
+    return Problem(d.code, d.message, d.span or at, *notes, help=d.help)
+
+
+def _clashes(file: File, used: File, item: ast.Use) -> Iterator[Problem]:
+    """Names that two imported files give."""
+    for name in used.own_names():
+        for other in file.uses:
+            if name in other.items or name in other.consts:
+                message = f"{name} comes from two files, {other.source.name} and {used.source.name}"
+                yield Problem("Z0202", message, item.span, help="give one of them a name: `use … as a`, then `a.x`")
+                return
 
 
 def _use_library(file: File, item: ast.Use) -> None:

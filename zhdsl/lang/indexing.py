@@ -11,11 +11,11 @@ from zhdsl.ir.node import apply
 from zhdsl.ir.sizes import Size, Undecided
 from zhdsl.lang import ast, tensors
 from zhdsl.lang.elaborator import Elaborator
-from zhdsl.lang.expressions import evaluate, size
-from zhdsl.lang.problem import Problem
+from zhdsl.lang.expressions import evaluate, lacking, shown, size
+from zhdsl.lang.problem import Problem, conversion
 from zhdsl.lang.scans import slice_now
 from zhdsl.lang.scope import Scope
-from zhdsl.lang.values import ScanIndex, Tensor, kind_of
+from zhdsl.lang.values import ScanIndex, Tensor
 from zhdsl.source import Span
 
 
@@ -39,7 +39,7 @@ def axis_of(s: Scope, t: Tensor, name: str, span: Span) -> str:
     value = s.vars.get(name)
     label = s.labels.get(name) or getattr(value, "label", None)
     if label is None or label not in t.type.sizes:
-        raise Problem("Z0302", f"{s.show(t)} has no axis {name}", span)
+        raise lacking(s, t, name, span)
     return str(label)
 
 
@@ -84,13 +84,12 @@ def _along(e: Elaborator, s: Scope, t: Tensor, arg: ast.Keyword, gathers: list[t
         raise Problem("Z0408", "the current slice is written without the axis: `x[t]`", arg.span)
     if isinstance(value, Tensor):
         if value.type.dtype != "i32":
-            raise Problem(
-                "Z0504", f"an index is i32, this is {s.show(value)}", arg.value.span, help="convert: `i32(x)`"
-            )
+            help_ = conversion("i32", arg.value.span)
+            raise Problem("Z0504", f"an index is i32, this is {s.show(value)}", arg.value.span, help=help_)
         gathers.append((label, value, arg.value.span))
         return t
     if isinstance(value, bool) or not isinstance(value, int | Size):
-        raise Problem("Z0504", f"an index is a whole number, this is {kind_of(value)}", arg.value.span)
+        raise Problem("Z0504", f"an index is a whole number, this is {shown(value)}", arg.value.span)
     return take_one(e, s, t, label, Size.of(value), arg.span)
 
 
@@ -112,6 +111,8 @@ def take_one(e: Elaborator, s: Scope, t: Tensor, label: str, at: Size, span: Spa
 def take_range(e: Elaborator, s: Scope, t: Tensor, label: str, low: Size, high: Size, span: Span) -> Tensor:
     """Positions low to high (excluded)."""
     n = t.type.sizes[label]
+    if tensors.certain(lambda: low.compare(high) > 0):
+        raise Problem("Z0327", f"{' '.join(span.text.split())} runs backwards", span, help="`flip[T](x)` turns an axis")
     _inside(e, s, low, high, label, n, span)
     _inside(e, s, high, n, label, n, span)
     if low == Size.of(0) and high == n:
@@ -121,13 +122,14 @@ def take_range(e: Elaborator, s: Scope, t: Tensor, label: str, low: Size, high: 
 
 def _inside(e: Elaborator, s: Scope, a: Size, b: Size, label: str, n: Size, span: Span) -> None:
     """a <= b, now or as a guard; and 0 <= a."""
-    text = f"{span.text} of an axis {s.shown(label)} of {n}"
+    name, text = s.shown(label), " ".join(span.text.split())
     for low, high in ((a, b), (Size.of(0), a)):
         try:
             if low.compare(high) > 0:
-                raise Problem("Z0327", f"outside of the axis: {text}", span)
+                help_ = f"{name} has {n} elements, 0 to {n - 1}" if n.number else f"{name} has {n} elements"
+                raise Problem("Z0327", f"{text} is outside of the axis", span, help=help_)
         except Undecided:
-            e.guard(low, "<=", high, span, text)
+            e.guard(low, "<=", high, span, f"{text} of an axis {name} of {n}")
 
 
 def gather(e: Elaborator, s: Scope, t: Tensor, gathers: list[tuple[str, Tensor, Span]], at: Span) -> Tensor:

@@ -74,6 +74,27 @@ def refused(why: TypeProblem | Undecided, span: Span) -> Problem:
     return Problem("Z0329", f"this operation cannot be made: {why}", span)
 
 
+def conversion(dtype: str, span: Span) -> str:
+    """The help line where a value has another dtype than is wanted."""
+    x = named(span)
+    if dtype == "bool":
+        return f"compare it: `{x} != 0`"
+    if dtype == "i32":
+        return f"declare it `i32[…]`, or convert it: `i32({x})` rounds towards 0"
+    return f"convert it: `{'f32' if dtype == 'float' else dtype}({x})`"
+
+
+def counted(n: int, word: str) -> str:
+    """`1 tensor`, `2 tensors`."""
+    return f"{n} {word}" if n == 1 else f"{n} {word}s"
+
+
+def named(span: Span, otherwise: str = "x") -> str:
+    """What an expression is called in a message: its text if that is short and simple, else `x`."""
+    text = span.text
+    return text if len(text) <= 20 and text.replace(".", "_").replace("'", "").isidentifier() else otherwise
+
+
 def listing(names: Iterable[object], conjunction: str = "and") -> str:
     """`a, b and c`."""
     words = [str(n) for n in names]

@@ -116,26 +116,36 @@ def build_recipe(
 
 def _begin(item: ast.Train, file: File, model_of: Callable[[Template], Model], diagnostics: Diagnostics) -> Work:
     entries = _entries(item, diagnostics)
-    for key in ("data", "loss", "optimizer"):
-        if (key,) not in entries:
-            diagnostics.add(Problem("Z0703", f"the recipe has no `{key}`", item.model.span, help=f"add `{key} = …`"))
+    missing = [f"`{key}`" for key in ("data", "loss", "optimizer") if (key,) not in entries]
+    if missing:
+        what = f"the recipe has no {listing(missing, 'and no')}"
+        diagnostics.add(Problem("Z0703", what, item.model.span, help=f"e.g. {EXAMPLE}"))
     with Builder() as b:
         e = elaborator("infer", b, diagnostics, Names())
         template = file.find(e, item.model.id)
+        if template is POISON:
+            raise Poisoned
         if not isinstance(template, Template) or template.definition.kind != "model":
-            models = [n for n, i in file.items.items() if isinstance(i, ast.Definition) and i.kind == "model"]
-            close = nearest(item.model.id, models)
-            raise Problem(
-                "Z0713",
-                f"there is no model {item.model.id}",
-                item.model.span,
-                help=f"did you mean `{close}`?" if close else "",
-            )
+            raise _no_model(file, item.model, template)
         if ("data",) not in entries:
             raise Poisoned
         data, fields = bind_fields(e, file, dataset_of(e, file, entries[("data",)].value), template)
         model = _model(template, model_of, fields)
     return Work(item, file, template, model, diagnostics, Names(), entries, data, fields, data.fields[0].order[0])
+
+
+def _no_model(file: File, name: ast.Name, found: Any) -> Problem:
+    """The problem of a recipe for something that is no model."""
+    if isinstance(found, Template):
+        d = found.definition
+        inputs = ", ".join(" ".join(p.span.text.split()) for p in d.params)
+        call = f"`model M({inputs}) -> y: […] {{ return {d.name}({', '.join(p.name for p in d.params)}) }}`"
+        what = f"{name.id} is a {d.kind}, no model"
+        return Problem("Z0713", what, name.span, (d.name_span, "defined here"), help=f"a model is an entry point: {call}")
+    models = [n for n, i in file.items.items() if isinstance(i, ast.Definition) and i.kind == "model"]
+    close = nearest(name.id, models)
+    help_ = f"did you mean `{close}`?" if close else f"models are {listing(models)}" if models else ""
+    return Problem("Z0713", f"there is no model {name.id}", name.span, help=help_)
 
 
 def _model(template: Template, model_of: Callable[[Template], Model], fields: tuple[Field, ...]) -> Model:
@@ -149,15 +159,9 @@ def _entries(item: ast.Train, diagnostics: Diagnostics) -> dict[tuple[str, ...],
         key, name = entry.key, ".".join(entry.key)
         dotted = len(key) == 2 and key[0] in ("prepare", "augment")
         if key[0] not in KEYS or (len(key) > 1 and not dotted):
-            close = nearest(key[0], KEYS)
-            diagnostics.add(
-                Problem(
-                    "Z0701",
-                    f"a recipe has no key {name}",
-                    entry.span,
-                    help=f"did you mean `{close}`?" if close else f"keys: {', '.join(KEYS)}",
-                )
-            )
+            close = OTHER_KEYS.get(key[0]) or nearest(key[0], KEYS)
+            help_ = f"did you mean `{close}`?" if close else f"keys: {', '.join(KEYS)}"
+            diagnostics.add(Problem("Z0701", f"a recipe has no key {name}", entry.span, help=help_))
         elif key in found:
             diagnostics.add(Problem("Z0702", f"{name} is given twice", entry.span, (found[key].span, "the first time")))
         else:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+from typing import Any
+
 from zhdsl.ir.node import apply
 from zhdsl.ir.sizes import Applied, Size, Undecided
 from zhdsl.lang import ast
 from zhdsl.lang.elaborator import Elaborator
-from zhdsl.lang.expressions import evaluate
+from zhdsl.lang.expressions import compared, evaluate, lookup, shown
 from zhdsl.lang.problem import Problem
 from zhdsl.lang.scope import Scope
-from zhdsl.lang.values import Tensor, is_number
+from zhdsl.lang.values import Tensor, is_number, is_static
 from zhdsl.source import Span
+
+MAX_TERMS = 4  # of a size that takes the place of a symbol: the symbol may occur with a power
 
 
 def require(e: Elaborator, s: Scope, d: ast.Definition, at: Span) -> None:
@@ -26,28 +31,36 @@ def _require(e: Elaborator, s: Scope, x: ast.Expr, name: str, at: Span) -> None:
         return
     if not (isinstance(x, ast.Binary) and x.op in ("==", "<", "<=", ">", ">=")):
         if evaluate(e, s, x) is not True:
-            raise _failed(x, name, at, "")
+            raise _failed(e, s, x, name, at)
         return
     a, b = evaluate(e, s, x.left), evaluate(e, s, x.right)
     if not (is_number(a) and is_number(b)):
-        holds = a == b if x.op == "==" else False
-        if not holds:
-            raise _failed(x, name, at, "")
+        if not (x.op == "==" and is_static(a) and is_static(b) and type(a) is type(b) and a == b):
+            raise _failed(e, s, x, name, at)
         return
     if x.op in (">", ">="):
         a, b = b, a
     relation = {">": "<", ">=": "<="}.get(x.op, x.op)
     try:
-        sign = Size.of(a).compare(b) if isinstance(a, Size) or isinstance(b, Size) else (a > b) - (a < b)
+        sign = compared(a, b)
     except Undecided:
         _learn(e, s, Size.of(a), relation, Size.of(b), x)
         return
     if not {"==": sign == 0, "<": sign < 0, "<=": sign <= 0}[relation]:
-        raise _failed(x, name, at, f": {a} and {b}")
+        raise _failed(e, s, x, name, at)
 
 
-def _failed(x: ast.Expr, name: str, at: Span, values: str) -> Problem:
-    return Problem("Z0330", f"{name} requires {x.span.text}{values}", at, (x.span, "stated here"))
+def _failed(e: Elaborator, s: Scope, x: ast.Expr, name: str, at: Span) -> Problem:
+    """The problem of a condition that is false, with the values of the names in it."""
+    values: dict[str, str] = {}
+    waiting: list[Any] = [x]
+    while waiting:
+        node = waiting.pop(0)
+        if isinstance(node, ast.Name) and is_static(value := lookup(e, s, node.id)):
+            values[node.id] = f"{node.id} = {shown(value)}"
+        waiting += [v for v in (getattr(node, f.name) for f in fields(node)) if isinstance(v, ast.Syntax)]
+    known = f" ({', '.join(values.values())})" if values else ""
+    return Problem("Z0330", f"{name} requires {x.span.text}{known}", at, (x.span, "stated here"))
 
 
 def _learn(e: Elaborator, s: Scope, a: Size, relation: str, b: Size, x: ast.Expr) -> None:
@@ -56,7 +69,7 @@ def _learn(e: Elaborator, s: Scope, a: Size, relation: str, b: Size, x: ast.Expr
     if relation != "==":
         return
     symbol = next((n for n in a.symbols if a == Size.of(n)), None)
-    if symbol is not None and symbol not in b.symbols:
+    if symbol is not None and symbol not in b.symbols and len(b.terms) <= MAX_TERMS:
         _retype(s, symbol, b)
     difference = a - b
     for monomial, factor in difference.terms:

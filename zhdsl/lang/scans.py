@@ -15,10 +15,11 @@ from zhdsl.ir.types import Type
 from zhdsl.lang import ast, tensors
 from zhdsl.lang.elaborator import Elaborator
 from zhdsl.lang.expressions import evaluate, lookup, size, whole
-from zhdsl.lang.problem import Problem
+from zhdsl.lang.problem import Problem, listing
 from zhdsl.lang.scope import Frame, Scope
 from zhdsl.lang.values import Many, ScanIndex, Tensor, is_number
 from zhdsl.ops.loop import Scan, project
+from zhdsl.source import Span
 
 RunBody = Callable[[Elaborator, Scope, Sequence[ast.Stmt]], Any]
 
@@ -74,18 +75,33 @@ def slice_now(s: Scope, t: Tensor, x: ast.Index, index: ScanIndex) -> Tensor:
     """`x[t]`: the current slice."""
     frame: Frame = index.frame
     if frame.label not in t.type.sizes:
-        raise Problem("Z0609", f"{s.show(t)} has no axis {s.shown(frame.label)} to take a slice of", x.span)
+        axes = listing(map(s.shown, t.order))
+        raise Problem(
+            "Z0609",
+            f"{s.show(t)} has no axis {s.shown(frame.label)} to take a slice of",
+            x.span,
+            help=f"scan over one of its axes: {axes}" if axes else "",
+        )
     if t.node not in frame.slices:
         n = t.type.sizes[frame.label]
         if frame.size is None:
             frame.size = n
         elif frame.size != n:
-            raise Problem("Z0312", f"the scan has {frame.size} steps, {s.show(t)} has {n}", x.span)
+            raise _other_length(s, frame, t, n, x.span)
         frame.index += 1
         slot = apply("slot", key=frame.key, index=frame.index, type=t.type.without([frame.label]))
         frame.slices[t.node] = (t, Tensor(slot, tuple(n for n in t.order if n != frame.label)))
     found = frame.slices[t.node][1]
     return Tensor(found.node, tuple(n for n in t.order if n != frame.label))
+
+
+def _other_length(s: Scope, frame: Frame, t: Tensor, n: Size, span: Span) -> Problem:
+    """The problem of a slice along another number of steps."""
+    said = f"the scan has {frame.size} steps, {s.show(t)} has {n}"
+    if n.number is not None and frame.size is not None and frame.size.number is not None:
+        return Problem("Z0312", f"axes do not agree: {said}", span)
+    help_ = f"if they are always equal, say so: `require {frame.size} == {n}`"
+    return Problem("Z0313", f"sizes are not provably equal: {said}", span, help=help_)
 
 
 def run_emit(e: Elaborator, s: Scope, frame: Frame, x: ast.Emit) -> None:

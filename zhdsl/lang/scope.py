@@ -14,6 +14,7 @@ from zhdsl.ir.node import Node
 from zhdsl.ir.sizes import Atom, Size
 from zhdsl.ir.types import Type
 from zhdsl.lang.values import Axes, AxisName, Instance, Tensor
+from zhdsl.source import Span
 
 if TYPE_CHECKING:
     from zhdsl.lang.files import File
@@ -55,6 +56,8 @@ class Scope:
     frame: Frame | None = None
     kind: str = "fn"
     returned: Any = None
+    returned_at: tuple[Span, ...] = ()  # of the values, or of all together
+    elsewhere: dict[str, Span] = field(default_factory=dict)  # names given a value in a branch that is not taken
     done: bool = False
     float: str = "float"
 

@@ -8,10 +8,11 @@ from typing import Any
 from zhdsl.ir.node import apply
 from zhdsl.ir.sizes import Size, ceil, extreme
 from zhdsl.lang import ast, tensors
-from zhdsl.lang.axes import axis_size
+from zhdsl.lang.axes import at_least_0, axis_size
+from zhdsl.lang.bounds import added, multiplied
 from zhdsl.lang.builtins import builtin, compare_now, options, quotient, take, whole_option
 from zhdsl.lang.elaborator import Elaborator, constant
-from zhdsl.lang.expressions import VALUES, evaluate, size, static
+from zhdsl.lang.expressions import VALUES, evaluate, lacking, shown, size, static
 from zhdsl.lang.indexing import axis_of
 from zhdsl.lang.problem import Problem
 from zhdsl.lang.scope import Scope
@@ -35,7 +36,8 @@ def named_axes(e: Elaborator, s: Scope, b: Builtin, at: Span, skip: Sequence[str
 
 def _made_axes(e: Elaborator, s: Scope, arg: ast.Arg, name: str) -> list[tuple[str, Size]]:
     if isinstance(arg, ast.Keyword) and not isinstance(arg.value, ast.Range | ast.Rest):
-        return [(s.introduce(arg.name), size(e, s, arg.value, f"the size of {arg.name}"))]
+        n = size(e, s, arg.value, f"the size of {arg.name}")
+        return [(s.introduce(arg.name), at_least_0(n, arg.name, arg.span) or n)]
     if isinstance(arg, ast.Rest):
         labels = s.rest(arg.name)
         if labels is None:
@@ -51,7 +53,7 @@ def _made_axes(e: Elaborator, s: Scope, arg: ast.Arg, name: str) -> list[tuple[s
                 "Z0322",
                 f"{name}[{arg.id}]: the size of {arg.id} is not known here",
                 arg.span,
-                help=f"give it, `{arg.id} = x.{arg.id}`",
+                help=f"give it: `{name}[{arg.id} = n]`, or `x.{arg.id}` of a tensor x",
             )
         return [(s.labels.get(arg.id) or s.introduce(arg.id), n)]
     raise Problem("Z0301", "an axis needs a name", arg.span, help=f"write `N = {arg.span.text}`")
@@ -99,6 +101,7 @@ def listed(e: Elaborator, s: Scope, b: Builtin, at: Span) -> Tensor:
         raise Problem("Z0406", "a list of numbers is wanted", arg.span)
     dtype = s.float if any(isinstance(n, float) for n in numbers) else "i32"
     label = s.introduce(arg.name)
+    e.spend(at, len(numbers))
     parts = [apply("expand", constant(n, dtype).node, axes=((label, Size.of(1)),)) for n in numbers]
     return Tensor(apply("concat", *parts, label=label) if len(parts) > 1 else parts[0], (label,))
 
@@ -155,13 +158,10 @@ def _concat(e: Elaborator, s: Scope, b: Builtin, values: Sequence[Any], spans: S
     dtype = tensors.common_dtype(parts, s, at)
     for t, span in zip(parts, spans, strict=True):
         if label not in t.type.sizes:
-            raise Problem("Z0302", f"concat[{s.shown(label)}]: {s.show(t)} has no such axis", span)
-    without = [Tensor(t.node, tuple(n for n in t.order if n != label)) for t in parts]
-    for i in range(len(parts)):
-        for j in range(i):
-            for n in without[i].order:
-                if n in without[j].order and parts[i].type.sizes[n] != parts[j].type.sizes[n]:
-                    raise tensors.disagreement(e, s, n, (parts[j], parts[i]), (spans[j], spans[i]), at)
+            raise lacking(s, t, s.shown(label), span, "concat")
+    e.spend(at, len(parts))
+    tensors.meet(e, s, [Tensor(t.node, tuple(n for n in t.order if n != label)) for t in parts], spans, at)
+    added((t.type.sizes[label] for t in parts), at)
     order = tensors.order_of(parts)
     axes = [(n, next(t.type.sizes[n] for t in parts if n in t.type.sizes)) for n in order if n != label]
     full = [tensors.expanded(tensors.cast(t, dtype), axes, order).node for t in parts]
@@ -181,8 +181,10 @@ def _pad(e: Elaborator, s: Scope, b: Builtin, values: Sequence[Any], spans: Sequ
         amount = evaluate(e, s, arg.value)
         low, high = amount if isinstance(amount, tuple) and len(amount) == 2 else (amount, amount)
         for n in (low, high):
-            if not isinstance(n, int | Size) or (isinstance(n, int) and n < 0):
-                raise Problem("Z0324", f"padding is a whole number, not {n}", arg.span)
+            if isinstance(n, bool) or not isinstance(n, int | Size):
+                raise Problem("Z0406", f"padding is a whole number, this is {shown(n)}", arg.span)
+            if compare_now(n, 0) == -1:
+                raise Problem("Z0324", f"padding is at least 0, not {n}", arg.span, help="`x[T=1..]` takes some away")
         node = apply("pad", t.node, label=label, low=Size.of(low), high=Size.of(high), fill=fill)
         t = Tensor(node, t.order)
     return t
@@ -204,7 +206,7 @@ def _flip(e: Elaborator, s: Scope, b: Builtin, values: Sequence[Any], spans: Seq
     for arg in b.args or ():
         for label in axis_names(e, s, arg):
             if label not in t.type.sizes:
-                raise Problem("Z0302", f"flip[{s.shown(label)}]: {s.show(t)} has no such axis", arg.span)
+                raise lacking(s, t, s.shown(label), arg.span, "flip")
             t = Tensor(apply("flip", t.node, label=label), t.order)
     return t
 
@@ -241,9 +243,7 @@ def _parts(e: Elaborator, s: Scope, x: ast.Tuple | ast.List, whole: Size, name: 
             parts.append((s.introduce(item.name), size(e, s, item.value, f"the size of {item.name}")))
         else:
             raise Problem("Z0301", "a part needs a name", item.span, help="`split[D = (H = 8, E)](x)`")
-    known = Size.of(1)
-    for _, n in parts:
-        known = known * n if n is not None else known
+    known = multiplied((n for _, n in parts if n is not None), x.span)
     open_ones = [label for label, n in parts if n is None]
     if len(open_ones) > 1:
         raise Problem("Z0326", "split: at most one part may be without a size", x.span)
@@ -281,7 +281,8 @@ def _merge(e: Elaborator, s: Scope, b: Builtin, values: Sequence[Any], spans: Se
         labels = axis_names(e, s, value) if not isinstance(value, ast.Range) else ()
         for label in labels:
             if label not in t.type.sizes:
-                raise Problem("Z0302", f"merge: {s.show(t)} has no axis {s.shown(label)}", arg.span)
+                raise lacking(s, t, s.shown(label), arg.span, "merge")
+        multiplied((t.type.sizes[label] for label in labels), arg.span)
         if not labels or len(set(labels)) < len(labels):
             raise Problem("Z0402", "merge takes distinct axes", arg.span)
         new = s.introduce(arg.name)
@@ -356,7 +357,7 @@ def axes_with_taps(e: Elaborator, s: Scope, t: Tensor, args: Sequence[ast.Arg], 
         found += zip(labels, taps, strict=True)
     for label, _ in found:
         if label not in t.type.sizes:
-            raise Problem("Z0302", f"window: {s.show(t)} has no axis {s.shown(label)}", at)
+            raise lacking(s, t, s.shown(label), at, "window")
     if not found and not args:
         raise Problem("Z0402", "window names its axes: `window[H, W, size = 3](x)`", at)
     return found
@@ -443,11 +444,15 @@ def _topk(e: Elaborator, s: Scope, b: Builtin, values: Sequence[Any], spans: Seq
     if isinstance(args[0], ast.Relabel):
         label, new = axis_of(s, t, args[0].old, args[0].span), s.introduce(args[0].new)
     else:
-        (label,) = axis_names(e, s, args[0]) or ("",)
-        new = label
+        labels = axis_names(e, s, args[0])
+        if len(labels) != 1:
+            raise Problem("Z0402", "topk takes one axis", args[0].span, help="`topk[F as K, 4](x)`")
+        label = new = labels[0]
     if label not in t.type.sizes:
         raise Problem("Z0302", f"topk: {s.show(t)} has no axis {s.shown(label)}", at)
     k = size(e, s, args[1], "the number of topk")
+    if compare_now(k, 0) == -1:
+        raise Problem("Z0324", f"the number of topk is at least 0, not {k}", args[1].span)
     if compare_now(k, t.type.sizes[label]) == 1:
         raise Problem("Z0327", f"topk: {k} of an axis {s.shown(label)} of {t.type.sizes[label]}", at)
     places = Tensor(apply("topk", t.node, label=label, k=k, new=new), tuple(new if n == label else n for n in t.order))
@@ -468,7 +473,7 @@ def known_size(e: Elaborator, s: Scope, b: Builtin, at: Span) -> Any:
                     arg.span,
                     help="give a tensor: `size[T](x)`",
                 )
-            product = product * known
+            product = multiplied((product, known), arg.span)
     return sized(product)
 
 

@@ -9,12 +9,12 @@ from zhdsl.lang import ast
 from zhdsl.lang.axes import ascribe
 from zhdsl.lang.elaborator import Elaborator, poison
 from zhdsl.lang.expressions import evaluate, truth, whole
-from zhdsl.lang.problem import Poisoned, Problem, telling
+from zhdsl.lang.problem import Poisoned, Problem, conversion, counted, telling
 from zhdsl.lang.scans import run_emit, run_scan
 from zhdsl.lang.scope import Scope
 from zhdsl.lang.tensors import as_tensor, typed
 from zhdsl.lang.values import POISON, Instance, Many, Template, Tensor, is_number
-from zhdsl.lang.weights import declare_param, declare_state, update_state
+from zhdsl.lang.weights import declare_param, declare_state, require_free, update_state
 
 MAX_REPEAT = 10_000
 
@@ -89,7 +89,7 @@ def _assign(e: Elaborator, s: Scope, x: ast.Assign) -> None:
         return
     values = value.values if isinstance(value, Many) else value if isinstance(value, tuple) else (value,)
     if len(values) != len(x.targets):
-        raise Problem("Z0414", f"{len(x.targets)} names for {len(values)} values", x.span)
+        raise Problem("Z0414", f"{counted(len(x.targets), 'name')} for {counted(len(values), 'value')}", x.span)
     for target, part in zip(x.targets, values, strict=True):
         bind_name(e, s, target, part, x)
 
@@ -97,21 +97,17 @@ def _assign(e: Elaborator, s: Scope, x: ast.Assign) -> None:
 def bind_name(e: Elaborator, s: Scope, target: ast.Name, value: Any, x: ast.Assign) -> None:
     """Give a name its value: an ascribed tensor in its order, a block's template as one instance."""
     name = target.id
-    if name in s.statics or (name in s.sizes and name not in s.vars):
-        raise Problem(
-            "Z0203",
-            f"{name} is a size or static here, it cannot be assigned",
-            target.span,
-            help="choose another name for the value",
-        )
+    require_free(s, target)
     if x.type is not None:
         t = as_tensor(value, x.type.dtype or s.float, x.value.span)
         if not typed(t.type, x.type.dtype):
+            dtype = x.type.dtype or "float"
             raise Problem(
                 "Z0501",
-                f"{name} is declared {x.type.dtype or 'float'}, the value is {t.type.dtype}",
+                f"{name} is declared {dtype}, the value is {t.type.dtype}",
                 x.value.span,
-                help="an ascription does not convert: `f32(x)`, `i32(x)`",
+                (x.type.span, "declared here"),
+                help=conversion(dtype, x.value.span),
             )
         value = ascribe(e, s, t, x.type, x.value.span, name)
     if isinstance(value, Template) and value.definition.kind == "block":
@@ -124,7 +120,7 @@ def bind_name(e: Elaborator, s: Scope, target: ast.Name, value: Any, x: ast.Assi
 def _repeat(e: Elaborator, s: Scope, x: ast.Repeat) -> None:
     count = whole(e, s, x.count, "the count of `repeat`")
     if not 0 <= count <= MAX_REPEAT:
-        raise Problem("Z0614", f"`repeat` {count}: the count is 0 to {MAX_REPEAT:,}", x.count.span)
+        raise Problem("Z0614", f"`repeat` {count:,}: the count is 0 to {MAX_REPEAT:,}", x.count.span)
     name = x.var.id if x.var else "repeat"
     before = s.path
     base = e.instance_path(s, name, x.span) if not x.tied else before
@@ -153,13 +149,20 @@ def _same_types(s: Scope, types: dict[str, Any], x: ast.Repeat) -> None:
 
 
 def _if(e: Elaborator, s: Scope, x: ast.If) -> None:
-    branch = x.then if truth(e, s, x.test, "the condition of `if`") else x.other
-    run_statements(e, s, branch or ())
+    taken = truth(e, s, x.test, "the condition of `if`")
+    _branch(e, s, *((x.then, x.other) if taken else (x.other, x.then)))
 
 
 def _when(e: Elaborator, s: Scope, x: ast.When) -> None:
-    branch = x.then if x.mode == e.mode else x.other
-    run_statements(e, s, branch or ())
+    _branch(e, s, *((x.then, x.other) if x.mode == e.mode else (x.other, x.then)))
+
+
+def _branch(e: Elaborator, s: Scope, taken: Sequence[ast.Stmt] | None, other: Sequence[ast.Stmt] | None) -> None:
+    """Run one branch; what the other one would have named is remembered for messages."""
+    for statement in other or ():
+        if isinstance(statement, ast.Assign):
+            s.elsewhere.update((target.id, target.span) for target in statement.targets)
+    run_statements(e, s, taken or ())
 
 
 def _return(e: Elaborator, s: Scope, x: ast.Return) -> None:
@@ -171,6 +174,7 @@ def _return(e: Elaborator, s: Scope, x: ast.Return) -> None:
     if is_number(value) and s.kind != "fn":
         value = as_tensor(value, s.float, x.span)
     s.returned, s.done = value, True
+    s.returned_at = tuple(item.span for item in x.value.items) if isinstance(x.value, ast.Tuple) else (x.value.span,)
 
 
 def _emit(e: Elaborator, s: Scope, x: ast.Emit) -> None:

@@ -16,10 +16,11 @@ from typing import Any
 
 from zhdsl.ir.sizes import Size
 from zhdsl.lang import ast
+from zhdsl.lang.bounds import AXES
 from zhdsl.lang.elaborator import Elaborator
-from zhdsl.lang.expressions import MISSING, evaluate, lookup
+from zhdsl.lang.expressions import MISSING, evaluate, lookup, shown
 from zhdsl.lang.nearest import nearest
-from zhdsl.lang.problem import Problem, listing
+from zhdsl.lang.problem import Problem, counted, listing
 from zhdsl.lang.scope import Scope
 from zhdsl.lang.values import Axes, AxisName, Builtin, DatasetRef, Instance, Template, is_number, is_static, kind_of
 from zhdsl.source import Span
@@ -46,28 +47,39 @@ def bind_statics(
         if parameter.rest:
             before = found.get(parameter.name, Axes(()))
             found[parameter.name] = Axes((*before.labels, *value.labels), (*before.sizes, *value.sizes))
+            if len(found[parameter.name].labels) > AXES:
+                raise Problem("Z0904", f"more than {AXES} axes for ...{parameter.name} of {name}", arg.span)
         else:
             found[parameter.name] = value
     for keyword in args:
         if isinstance(keyword, ast.Keyword):
             _keyword(e, s, target, keyword, found)
+    _distinct(s, name, found, at)
     return found
+
+
+def _distinct(s: Scope, name: str, found: Mapping[str, Any], at: Span) -> None:
+    """Raises `Problem` where one axis is given for two statics."""
+    seen: dict[str, str] = {}
+    for static, value in found.items():
+        if isinstance(value, AxisName) and value.label is not None:
+            first = seen.setdefault(value.label, static)
+            if first != static:
+                what = f"{first} and {static} of {name} are both the axis {s.shown(value.label)}"
+                raise Problem("Z0311", what, at, help=f"rename one, or give a number: `{name}[{static} = n]`")
 
 
 def _keyword(e: Elaborator, s: Scope, target: Template | DatasetRef, arg: ast.Keyword, found: dict[str, Any]) -> None:
     name = target.definition.name
     declared = {p.name: p for p in target.definition.statics}
     parameter = declared.get(arg.name)
-    if parameter is None:
+    if parameter is None or parameter.kind == "path":
         if arg.name in ("in", "out") and is_initialiser(target):
             return  # an initialiser that does not ask for fans is not told
-        close = nearest(arg.name, declared)
-        raise Problem(
-            "Z0404",
-            f"{name} has no static {arg.name}",
-            arg.span,
-            help=f"did you mean `{close}`?" if close else f"it has {listing(declared) or 'none'}",
-        )
+        known = [p.name for p in declared.values() if p.kind != "path"]
+        close = nearest(arg.name, known)
+        help_ = f"did you mean `{close}`?" if close else f"it has {listing(known) or 'none'}"
+        raise Problem("Z0404", f"{name} has no static {arg.name}", arg.span, help=help_)
     if arg.name in found:
         raise Problem("Z0404", f"{arg.name} of {name} is given twice", arg.span)
     kind = "axes" if parameter.rest else parameter.kind
@@ -79,7 +91,7 @@ def _surplus(name: str, declared: Sequence[ast.Static], span: Span, given: int) 
         return Problem("Z0403", f"{name} takes no statics", span, help=f"tensors go in ( ): `{name}(…)`")
     return Problem(
         "Z0403",
-        f"{name} takes {len(declared)} statics, {given} are given",
+        f"{name} takes {counted(len(declared), 'static')}, {given} are given",
         span,
         help=f"its statics are {listing(p.name for p in declared)}",
     )
@@ -101,27 +113,24 @@ def read(e: Elaborator, s: Scope, arg: ast.Arg, kind: str, callee: str, name: st
         raise Problem("Z0406", f"{name} of {callee} is no axis: a value is wanted", arg.span)
     value = evaluate(e, s, arg)
     if not fits(value, kind):
-        wanted = {
-            "": "a value known at compile time",
-            "int": "a whole number",
-            "float": "a number",
-            "bool": "true or false",
-            "str": "a string",
-            "ints": "a list of whole numbers",
-        }.get(kind, f"of kind {kind}")
+        wanted = WANTED.get(kind, "a value known at compile time")
         help_ = "sizes and options go in [ ], tensors in ( )" if kind_of(value) == "a tensor" else ""
-        raise Problem("Z0406", f"{name} of {callee} is {wanted}, this is {_said(value)}", arg.span, help=help_)
+        raise Problem("Z0406", f"{name} of {callee} is {wanted}, this is {shown(value)}", arg.span, help=help_)
     return float(value) if kind == "float" and isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def _said(value: Any) -> str:
-    return (
-        str(value).lower()
-        if isinstance(value, bool)
-        else repr(value)
-        if isinstance(value, int | float | str)
-        else kind_of(value)
-    )
+WANTED = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "str": "a string",
+    "ints": "a list of whole numbers",
+    "floats": "a list of numbers",
+    "strs": "a list of strings",
+    "init": "an initialiser or a number",
+    "fn": "a function",
+    "layer": "a block or a function",
+}
 
 
 def fits(value: Any, kind: str) -> bool:
@@ -167,7 +176,8 @@ def axis_name(e: Elaborator, s: Scope, arg: ast.Arg) -> AxisName:
         raise Problem("Z0406", "an axis is wanted: a name or a size", arg.span)
     value = evaluate(e, s, arg)
     if isinstance(value, bool) or not isinstance(value, int | Size):
-        raise Problem("Z0406", f"an axis is wanted: a name or a size, this is {kind_of(value)}", arg.span)
+        help_ = f"without quotes: `{value}`" if isinstance(value, str) and value.isidentifier() else ""
+        raise Problem("Z0406", f"an axis is wanted: a name or a size, this is {shown(value)}", arg.span, help=help_)
     return AxisName(None, Size.of(value))
 
 
@@ -201,7 +211,7 @@ def axis_names(e: Elaborator, s: Scope, arg: ast.Arg) -> tuple[str, ...]:
     if isinstance(arg, ast.Constant) and arg.value == "none":
         return ()
     if isinstance(arg, ast.Tuple | ast.List):
-        return tuple(label for item in arg.items for label in axis_names(e, s, item))
+        return tuple([label for item in arg.items for label in axis_names(e, s, item)])  # no C frames: it may nest
     if isinstance(arg, ast.Rest):
         labels = s.rest(arg.name)
         if labels is None:
@@ -227,5 +237,8 @@ def check_all_given(target: Template | DatasetRef, given: Mapping[str, Any], at:
     """Raises `Problem` where a static without default is not given."""
     for p in target.definition.statics:
         if p.name not in given and p.default is None and not p.rest and p.kind != "path":
-            name = target.definition.name
-            raise Problem("Z0405", f"{name} needs its static {p.name}", at, help=f"write `{name}[{p.name} = …]`")
+            d = target.definition
+            help_ = f"write `{d.name}[{p.name} = …]`"
+            if isinstance(d, ast.Definition) and d.kind == "model":
+                help_ = f"a model is an entry point: give {p.name} a value there, `{p.name} = …`"
+            raise Problem("Z0405", f"{d.name} needs its static {p.name}", at, help=help_)

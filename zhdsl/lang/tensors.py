@@ -6,15 +6,14 @@ one's labels and then the new ones. There is no stretching of size 1 and no alig
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from zhdsl.ir.node import Node, apply, make
-from zhdsl.ir.op import Op
+from zhdsl.ir.node import Node, apply
 from zhdsl.ir.sizes import Size, Undecided
-from zhdsl.ir.types import FLOAT, FLOATS, Type, TypeProblem
+from zhdsl.ir.types import FLOAT, FLOATS, Type
 from zhdsl.lang.elaborator import Elaborator, constant
-from zhdsl.lang.problem import Note, Problem
+from zhdsl.lang.problem import Note, Problem, named
 from zhdsl.lang.scope import Scope
 from zhdsl.lang.values import Many, Tensor, is_number, kind_of
 from zhdsl.source import Span
@@ -35,12 +34,12 @@ def order_of(tensors: Sequence[Tensor]) -> tuple[str, ...]:
 
 def meet(e: Elaborator, s: Scope, tensors: Sequence[Tensor], spans: Sequence[Span], at: Span) -> None:
     """Raises `Problem` where one label has two sizes."""
-    for i, a in enumerate(tensors):
-        for j in range(i):
-            b = tensors[j]
-            for label in b.order:
-                if label in a.type.sizes and not same(s, a.type.sizes[label], b.type.sizes[label]):
-                    raise disagreement(e, s, label, (b, a), (spans[j], spans[i]), at)
+    first: dict[str, tuple[Tensor, Span]] = {}
+    for t, span in zip(tensors, spans, strict=True):
+        for label in t.order:
+            other, place = first.setdefault(label, (t, span))
+            if not same(s, other.type.sizes[label], t.type.sizes[label]):
+                raise disagreement(e, s, label, (other, t), (place, span), at)
 
 
 def same(s: Scope, a: Size, b: Size) -> bool:
@@ -53,15 +52,20 @@ def disagreement(
 ) -> Problem:
     """The error of two tensors that meet with one label and two sizes."""
     left, right = (t.type.sizes[label] for t in pair)
-    notes: list[Note] = []
-    for tensor, span in zip(pair, spans, strict=True):
-        notes.append((span, s.show(tensor) + made_at(e, tensor.node, span)))
-    name = s.shown(label)
+    notes = [sides(e, s, tensor, span) for tensor, span in zip(pair, spans, strict=True)]
+    name, place = s.shown(label), at if spans[0] == spans[1] else spans[0]
     if left.number is not None and right.number is not None:
-        help_ = "a size of 1 is not stretched: drop the axis with an index" if 1 in (left.number, right.number) else ""
-        return Problem("Z0312", f"axes do not agree: {name} is {left} and {right}", at, *notes, help=help_)
+        thin = next((named(p) for n, p in zip((left, right), spans, strict=True) if n == 1), "")
+        help_ = f"a size of 1 is not stretched: drop the axis, `{thin}[{name}=0]`" if thin else ""
+        return Problem("Z0312", f"axes do not agree: {name} is {left} and {right}", place, *notes, help=help_)
     help_ = f"if they are always equal, say so: `require {left} == {right}`"
-    return Problem("Z0313", f"sizes are not provably equal: {name} is {left} and {right}", at, *notes, help=help_)
+    return Problem("Z0313", f"sizes are not provably equal: {name} is {left} and {right}", place, *notes, help=help_)
+
+
+def sides(e: Elaborator, s: Scope, tensor: Tensor, span: Span) -> Note:
+    """One operand in a message: its name if it has one, its type, and where it was made."""
+    name = named(span, "")
+    return span, (f"{name}: " if name else "") + s.show(tensor) + made_at(e, tensor.node, span)
 
 
 def made_at(e: Elaborator, node: Node, here: Span) -> str:
@@ -69,14 +73,6 @@ def made_at(e: Elaborator, node: Node, here: Span) -> str:
     places = sorted((o.span for o in e.builder.origins.get(node, ())), key=lambda p: p.key)
     other = [p for p in places if p.source is here.source and p.line != here.line]
     return f" (from line {other[0].line})" if other else ""
-
-
-def guarded_make(span: Span, op: Op, *operands: Node) -> Node:
-    """`make`, with the graph's complaint turned into the user's error."""
-    try:
-        return make(op, *operands)
-    except TypeProblem as problem:
-        raise Problem("Z0311", str(problem), span) from None
 
 
 def as_tensor(value: Any, dtype: str, span: Span) -> Tensor:
@@ -108,7 +104,8 @@ def common_dtype(values: Sequence[Any], s: Scope, span: Span) -> str:
     ranks = [rank(v) for v in values]
     floats = sorted({r for r in ranks if r in FLOATS})
     if len(floats) > 1:
-        raise Problem("Z0502", f"two kinds of float meet: {' and '.join(floats)}", span, help="convert one: `f32(x)`")
+        help_ = f"convert one: `{floats[-1]}(x)`"
+        raise Problem("Z0502", f"two kinds of float meet: {' and '.join(floats)}", span, help=help_)
     if floats:
         return floats[0]
     if "weak float" in ranks:
@@ -165,19 +162,19 @@ def matmul(e: Elaborator, s: Scope, a: Tensor, b: Tensor, spans: tuple[Span, Spa
             raise Problem(
                 "Z0314",
                 f"`@` is ambiguous: {names[0]} and {names[1]} are both axes of the left side",
-                at,
-                (spans[0], s.show(a)),
-                (spans[1], s.show(b)),
-                help=f"say what is summed: `sum[{names[0]}](a * b)`",
+                spans[0],
+                sides(e, s, a, spans[0]),
+                sides(e, s, b, spans[1]),
+                help=_sum_of(names[0], spans),
             )
         if not same(s, a.type.sizes[p], b.type.sizes[q]):
             raise Problem(
                 "Z0315",
-                f"`@`: {names[0]} is {a.type.sizes[p]} and {names[1]} is {b.type.sizes[q]}",
-                at,
-                (spans[0], s.show(a)),
-                (spans[1], s.show(b)),
-                help=f"say what is summed: `sum[{names[0]}](a * b)`",
+                f"`@` sums {names[0]} of the left, {a.type.sizes[p]}, with {names[1]} of the right, {b.type.sizes[q]}",
+                spans[0],
+                sides(e, s, a, spans[0]),
+                sides(e, s, b, spans[1]),
+                help=_sum_of(names[0] if p in b.type.sizes else "…", spans),
             )
         inner = _private(a, b, p)
         a, b = renamed(a, {p: inner}), renamed(b, {q: inner})
@@ -185,6 +182,10 @@ def matmul(e: Elaborator, s: Scope, a: Tensor, b: Tensor, spans: tuple[Span, Spa
     a, b = to_float(a, s, spans[0]), to_float(b, s, spans[1])
     meet(e, s, (a, b), spans, at)
     return contract(a, b, (p,))
+
+
+def _sum_of(axis: str, spans: tuple[Span, Span]) -> str:
+    return f"say what is summed: `sum[{axis}]({named(spans[0], 'a')} * {named(spans[1], 'b')})`"
 
 
 def _private(a: Tensor, b: Tensor, label: str) -> str:
@@ -239,6 +240,14 @@ def decided(question: Any, span: Span, text: str) -> bool:
         return bool(question())
     except Undecided:
         raise Problem("Z0325", f"cannot be decided before the sizes are known: {text}", span) from None
+
+
+def certain(question: Callable[[], bool]) -> bool:
+    """Whether something about sizes is certainly so."""
+    try:
+        return question()
+    except Undecided:
+        return False
 
 
 def typed(type_: Type, dtype: str) -> bool:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from zhdsl.ir.graph import Graph, Port, close
 from zhdsl.ir.node import Builder, apply
+from zhdsl.ir.sizes import Size
 from zhdsl.ir.types import FLOAT, Type
 from zhdsl.lang import ast, statics
 from zhdsl.lang.axes import axes_of
+from zhdsl.lang.bounds import shown
 from zhdsl.lang.elaborator import Elaborator, counter, joined
 from zhdsl.lang.expressions import evaluate
 from zhdsl.lang.model import Weight
@@ -16,10 +19,11 @@ from zhdsl.lang.nearest import nearest
 from zhdsl.lang.problem import Problem
 from zhdsl.lang.scope import Scope
 from zhdsl.lang.tensors import as_tensor, cast, expanded, renamed
-from zhdsl.lang.values import Axes, AxisName, Builtin, Instance, Template, Tensor
+from zhdsl.lang.values import Axes, AxisName, Builtin, Instance, Template, Tensor, is_number, kind_of
 from zhdsl.source import Span
 
 MAX_ELEMENTS = 2**31
+INITIALISERS = "write a number or an initialiser: `zeros`, `glorot[in = D, out = N]`, `normal_init[std = 0.02]`"
 
 
 def declare_param(e: Elaborator, s: Scope, name: ast.Name, x: ast.Param) -> None:
@@ -28,6 +32,7 @@ def declare_param(e: Elaborator, s: Scope, name: ast.Name, x: ast.Param) -> None
         raise Problem(
             "Z0601", "`param` stands in a block only", x.span, help=f"make it `block …` instead of `{s.kind}`"
         )
+    require_free(s, name)
     weight, order = _weight(e, s, s.instance, name, x, "param")
     e.params.setdefault(weight.path, weight)
     node = apply("param", path=weight.path, type=weight.type)
@@ -37,12 +42,20 @@ def declare_param(e: Elaborator, s: Scope, name: ast.Name, x: ast.Param) -> None
     )  # the master keeps the program's float
 
 
+def require_free(s: Scope, name: ast.Name) -> None:
+    """Raises `Problem` where a name is a size or static, which nothing can replace."""
+    if name.id in s.statics or (name.id in s.sizes and name.id not in s.vars):
+        what = f"{name.id} is a size or static here, it cannot be assigned"
+        raise Problem("Z0203", what, name.span, help="choose another name for the value")
+
+
 def declare_state(e: Elaborator, s: Scope, name: ast.Name, x: ast.State) -> None:
     """`state mu: type = init`: reads see the updates before them in program order."""
     if s.instance is None:
         raise Problem(
             "Z0604", "`state` stands in a block only", x.span, help=f"make it `block …` instead of `{s.kind}`"
         )
+    require_free(s, name)
     weight, order = _weight(e, s, s.instance, name, x, "state")
     e.states.setdefault(weight.path, weight)
     before = e.current.get(weight.path) or Tensor(apply("state", path=weight.path, type=weight.type), weight.order)
@@ -69,7 +82,9 @@ def update_state(e: Elaborator, s: Scope, x: ast.Update, value: Any) -> None:
     path = joined(s.path, x.name.id) if s.instance is not None else ""
     weight = e.states.get(path)
     if weight is None or x.name.id not in s.vars:
-        raise Problem("Z0605", f"{x.name.id} is no state of this block", x.name.span, help="declare it: `state … = …`")
+        close = nearest(x.name.id, [p.rpartition(".")[2] for p in e.states if p.rpartition(".")[0] == s.path])
+        help_ = f"did you mean `{close}`?" if close else f"declare it: `state {x.name.id}: […] = zeros`"
+        raise Problem("Z0605", f"{x.name.id} is no state of this block", x.name.span, help=help_)
     old = s.vars[x.name.id]
     new = cast(as_tensor(value, old.type.dtype, x.span), old.type.dtype)
     surplus = [label for label in new.order if label not in old.type.sizes]
@@ -94,14 +109,15 @@ def _weight(
                 "Z0602", f"the size of {label} of {name.id} is not known", axis.span, help=f"write `{label} = …`"
             )
         if n.number is None and what == "param":  # a state may have data axes: it is stream state then
+            size = label if n == Size.of(label) else f"{label} = {n}"
             raise Problem(
                 "Z0602",
-                f"the size {label} = {n} of {name.id} must be a number: weights do not depend on data",
+                f"the size {size} of {name.id} is no number: parameters do not depend on the data",
                 axis.span,
-                help=f"give {n} a number in the model's signature",
+                help=f"give {n} a number in the model's signature, or leave the axis out",
             )
-        if n.number is not None and not 0 < n.number < MAX_ELEMENTS:
-            raise Problem("Z0324", f"{label} of {name.id} is {n}", axis.span)
+        if n.number == 0:
+            raise Problem("Z0324", f"{label} of {name.id} is 0: it would have no elements", axis.span)
         typed_axes.append((label, n))
     type_ = Type(x.type.dtype or FLOAT, tuple(typed_axes))
     known = instance.weights.setdefault(name.id, type_)
@@ -112,13 +128,15 @@ def _weight(
             x.span,
             help="an instance has one set of parameters: sizes must agree at all its calls",
         )
-    count = type_.count().number
-    if count is not None and count > MAX_ELEMENTS:
-        raise Problem("Z0005", f"{path} has {count:,} elements, the limit is {MAX_ELEMENTS:,}", x.span)
+    count = math.prod(n.number or 1 for _, n in typed_axes)
+    if count > MAX_ELEMENTS:
+        raise Problem("Z0903", f"{path} has {shown(count)} elements, the limit is {MAX_ELEMENTS:,}", x.span)
     order = tuple(label for label, _, _ in axes)
     registry = e.params if what == "param" else e.states
     found = registry.get(path)
     if found is not None:
+        if found.span != x.span:
+            raise Problem("Z0202", f"{name.id} is declared twice", x.span, (found.span, "the first time"))
         if found.type != type_:
             raise Problem("Z0603", f"{path} was made as {s.show(found.type)}, here it would be {s.show(type_)}", x.span)
         return found, order
@@ -177,14 +195,17 @@ def make_initial(
     if isinstance(value, Builtin) and value.name in ("zeros", "ones"):
         value = 0.0 if value.name == "zeros" else 1.0
     if value is None:
-        raise Problem("Z0617", "`none` is no initial value", span)
+        raise Problem("Z0617", "`none` is no initial value", span, help=INITIALISERS)
     if isinstance(value, Template):
         d = value.definition
         if not statics.is_initialiser(value):
-            raise Problem("Z0617", f"{d.name} is no initialiser: it takes tensors", span)
+            raise Problem("Z0617", f"{d.name} is no initialiser: it takes tensors", span, help=INITIALISERS)
         inner = Scope(value.home, path, "infer")
         names = dict(zip(order, written, strict=True))
         given = {n: _renamed_axes(v, names) for n, v in value.statics.items()}
+        for label in (label for v in given.values() if isinstance(v, Axes) for label in v.labels):
+            if label not in written:
+                raise Problem("Z0302", f"{d.name}: {s.show(type_)} has no axis {s.shown(label)}", span)
         rest = next((a.label for r in d.results for a in r.type.axes if a.rest), "A")
         inner.rests[rest] = written
         inner.rest_sizes[rest] = tuple(type_.sizes[label] for label in written)
@@ -194,6 +215,8 @@ def make_initial(
         with e.calling(span, d.name):
             defaults(e, inner, d, value, span)
             value = run_body(e, inner, d.body)
+    if not isinstance(value, Tensor | bool) and not is_number(value):
+        raise Problem("Z0617", f"{kind_of(value)} is no initial value", span, help=INITIALISERS)
     t = cast(as_tensor(value, type_.dtype, span), type_.dtype)
     surplus = [label for label in t.order if label not in type_.sizes]
     if surplus or any(type_.sizes[n] != t.type.sizes[n] for n in t.order):
@@ -216,7 +239,8 @@ def weight_of(e: Elaborator, s: Scope, instance: Instance, x: ast.Attribute) -> 
     weight = e.params.get(path) or e.states.get(path)
     if weight is None:
         if not instance.weights:
-            raise Problem("Z0208", f"{instance.template.name} has no parameters before its first call", x.span)
+            what = f"{instance.template.name} has no parameters before its first call"
+            raise Problem("Z0208", what, x.span, help="their sizes come from what it is called with: call it first")
         close = nearest(x.name, instance.weights)
         raise Problem(
             "Z0208",

@@ -39,6 +39,7 @@ class Lifting:
                 operands = tuple(self.known[y] for y in x.operands)
                 with b.at(b.origins.get(x, NOWHERE)):
                     self.known[x] = make(self._op(x, operands), *operands)
+                b.note(self.known[x], NOWHERE, b.names.get(x))
         return self.known[n]
 
     def _op(self, x: Node, operands: Sequence[Node]) -> object:

@@ -28,7 +28,7 @@ EXACT_MOVES = ("relabel", "slice", "drop", "flip", "split", "merge", "expand", "
 
 def stabilize_numerics(graph: Graph) -> Graph:
     """The graph with the delicate expressions rewritten."""
-    return rewrite(rewrite(graph, LIKELIHOODS), RULES)
+    return rewrite(rewrite(graph, LIKELIHOODS), STABLE)
 
 
 # ---------------------------------------------------------------- logarithms
@@ -220,7 +220,7 @@ def sigmoid_of_choice(n: Node) -> Node | None:
 
 
 LIKELIHOODS: Rules = {"add": (log_likelihood,)}  # before each of its logarithms is looked at alone
-RULES: Rules = {
+STABLE: Rules = {
     "log": (log_inside, log_one_plus_exp, log_sum_exp),
     "div": (softmax, sigmoid_of_quotient),
     "mul": (sigmoid_of_product,),

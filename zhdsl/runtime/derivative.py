@@ -3,24 +3,86 @@
     recipe  →  formulas found  →  gradients  →  short forms  →  formulas written out, axes renamed  →  text
 
 It computes what the training step computes, in another order where that reads better: `softmax` and its like are
-differentiated as one formula, constants stay where they arise, axes have the names under which they are used. One thing
-is taken for granted that the training step is not told: labels of a cross entropy are in range (a label out of range
-has gradient 0 there).
+differentiated as one formula, constants stay where they arise, axes have the names under which they are used. Two
+things are taken for granted that the training step is not told: no axis is empty, and the labels of a cross entropy
+are in range (there the gradient of one that is not is 0).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
-from itertools import chain
 
 from zhdsl.errors import TrainingError
-from zhdsl.ir.graph import Graph, Port
+from zhdsl.ir.graph import Graph
 from zhdsl.lang import decompile
+from zhdsl.lang.decompile.labels import absorb_relabels
 from zhdsl.lang.model import Model, Project, Recipe
-from zhdsl.passes import drop_dead_code, hoist_products, merge_common_subexpressions, run_passes, sink_sums
-from zhdsl.passes.erase_stops import erase_stops
-from zhdsl.runtime.readable import shorten
+from zhdsl.runtime.readable import name_sums, shorten, tidy
 from zhdsl.runtime.spec import chosen
 from zhdsl.runtime.step import gradient_graph
+
+MODES = ("train", "infer")
+
+
+def derivative(
+    project: Project, name: str | None = None, order: int = 1, wrt: str | None = None, mode: str = "train"
+) -> Graph:
+    """The joint program of values and gradients.
+
+    Args:
+        project: a checked text.
+        name: a recipe (its loss is differentiated), a model, or a function of the text; the only one if left out. A
+            model with one recipe stands for that.
+        order: 1 for gradients. Order k + 1 differentiates the gradients of order k, each weighted by a further input
+            `v<k+1>.<name>`: the results are the products of the Hessian with these directions for order 2. A lone
+            scalar needs no weight.
+        wrt: a pattern as of a shell for parameters and float inputs (`dense*.W`); all parameters if left out.
+        mode: `train` or `infer`.
+
+    Returns:
+        A graph with the inputs of the loss (or of the model, and a cotangent `d<result>` for each float result that is
+        no lone scalar), its results, and the gradients (role grad). Axes are renamed, their order stays.
+
+    Raises:
+        TrainingError: the name is not clear, nothing fits the pattern, or nothing can be differentiated.
+    """
+    source = _in_mode(*chosen(project, name), mode)
+    graph = gradient_graph(source, _matching(source, wrt), order)
+    return absorb_relabels(name_sums(decompile.unroll(shorten(graph))))
+
+
+def grad_program(
+    project: Project, name: str | None = None, order: int = 1, wrt: str | None = None, mode: str = "train"
+) -> str:
+    """The derivative as the text of a `fn`; arguments and errors as of `derivative`."""
+    graph = derivative(project, name, order, wrt, mode)
+    return decompile.text(graph, graph.name.replace(".", "_"))
+
+
+def _in_mode(model: Model, recipe: Recipe | None, mode: str) -> Recipe | Model:
+    """What is differentiated, with its formulas found."""
+    if recipe is not None:
+        graph = recipe.forward if mode == "train" else _without_metrics(recipe.evaluate)
+        return replace(recipe, forward=_rolled(graph))
+    return replace(model, train=_rolled(model.train if mode == "train" else model.infer))
+
+
+def _without_metrics(graph: Graph) -> Graph:
+    return replace(graph, outputs=graph.results("loss"))
+
+
+def _rolled(graph: Graph) -> Graph:
+    return tidy(decompile.roll(graph, decompile.DIFFERENTIABLE))
+
+
+def _matching(source: Recipe | Model, pattern: str | None) -> list[str] | None:
+    """The names that fit, in the order of the graph's inputs."""
+    if pattern is None:
+        return None
+    graph = source.forward if isinstance(source, Recipe) else source.train
+    known = [p.name for p in graph.inputs if p.role in ("param", "data") and p.node.type.is_float]
+    found = [name for name in known if fnmatchcase(name, pattern)]
+    if not found:
+        raise TrainingError(f"{source.name}: nothing fits {pattern}\nhelp: there is {', '.join(known) or 'nothing'}")
+    return found

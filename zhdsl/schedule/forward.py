@@ -22,9 +22,21 @@ from zhdsl.schedule.views import View
 
 def forward(tape: Tape, items: list[Item], outputs: Sequence[View]) -> tuple[list[Item], list[View]]:
     """The items with copies taken out where the producer can write to the copy's place, and the outputs' places."""
+    items = _updates_last(tape, items)
     walk = Forwarding(tape, items, outputs)
     kept = walk.run(items)
     return [_renamed(item, walk.moved) for item in kept], [_new_place(v, walk.moved) for v in outputs]
+
+
+def _updates_last(tape: Tape, items: Sequence[Item]) -> list[Item]:
+    """The items with what only updates held buffers behind all that may read their old contents."""
+    readers = Counter(name for s in steps_of(items) for name in {v.buffer for v in s.inputs})
+    steps = [item for item in items if isinstance(item, Step)]
+    commits = {id(s): s for s in steps if isinstance(s.op, Copy) and tape.buffers[s.output.buffer].place == "held"}
+    only_these = {s.inputs[0].buffer for s in commits.values() if readers[s.inputs[0].buffer] == 1}
+    late = {id(s): s for s in steps if isinstance(s.op, Elementwise) and s.output.buffer in only_these}
+    rest = (item for item in items if id(item) not in commits and id(item) not in late)
+    return [*rest, *late.values(), *commits.values()]
 
 
 def steps_of(items: Iterable[Item]) -> Iterator[Step]:

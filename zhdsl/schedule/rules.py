@@ -33,9 +33,12 @@ from zhdsl.schedule.views import (
 
 
 def place_all(tape: Tape, nodes: Sequence[Node]) -> None:
-    """Find a place for the value of every node, operands first; nodes that have one are left alone."""
+    """Find a place for the value of every node, operands first; nodes that have one are left alone.
+
+    A window that only windows look at gets none: they look at what is behind it.
+    """
     for node in nodes:
-        if node not in tape.values:
+        if node not in tape.values and tape.uses[node] > tape.looked_through[node]:
             if node.type.dtype == TUPLE:
                 loops.place_scan(tape, node, place_all)
             else:

@@ -16,6 +16,7 @@ from itertools import count
 from zhdsl.ir.graph import Graph, Port
 from zhdsl.ir.node import Node, topological
 from zhdsl.ops.loop import Project, Scan
+from zhdsl.ops.window import Window
 from zhdsl.schedule import layout, rules
 from zhdsl.schedule.forward import forward
 from zhdsl.schedule.fuse import Fusion, count_uses
@@ -40,10 +41,8 @@ def schedule(graph: Graph, keep: Mapping[str, Node] | None = None) -> Program:
     """
     ports = [*graph.outputs, *(Port(name, node, node.type.labels, "kept") for name, node in (keep or {}).items())]
     nodes = topological(port.node for port in ports)
-    tape = Tape(layout.choose(graph, [p.node for p in ports]), {}, {})
-    _count(nodes, tape)
-    for port in ports:
-        tape.uses[port.node] = tape.uses.get(port.node, 0) + 1
+    tape = Tape(layout.choose(graph, [p.node for p in ports]))
+    _count(nodes, [p.node for p in ports], tape)
     inputs = tuple(_input(tape, port) for port in graph.inputs)
     rules.place_all(tape, nodes)
     views = _commit(tape, inputs, ports, [tape.values[p.node] for p in ports])
@@ -71,17 +70,17 @@ def _input(tape: Tape, port: Port) -> Entry:
     return Entry(_key(port), view, port.order, port.node.type)
 
 
-def _count(nodes: Iterable[Node], tape: Tape) -> None:
+def _count(nodes: Iterable[Node], outputs: Iterable[Node], tape: Tape) -> None:
     """Count uses of nodes and collect which results of loops are asked for, in bodies too."""
+    tape.uses.update(outputs)
     for node in nodes:
-        for operand in node.operands:
-            tape.uses[operand] = tape.uses.get(operand, 0) + 1
+        tape.uses.update(node.operands)
+        if isinstance(node.op, Window) and isinstance(node.operands[0].op, Window):
+            tape.looked_through.update(node.operands)
         if isinstance(node.op, Project):
             tape.picked.setdefault(node.operands[0], set()).add(node.op.index)
         if isinstance(node.op, Scan):
-            for output in node.op.body.outputs:
-                tape.uses[output] = tape.uses.get(output, 0) + 1
-            _count(node.op.body.nodes, tape)
+            _count(node.op.body.nodes, node.op.body.outputs, tape)
 
 
 def _commit(tape: Tape, inputs: Sequence[Entry], ports: Sequence[Port], views: list[View]) -> list[View]:

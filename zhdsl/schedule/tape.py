@@ -6,6 +6,7 @@ is one deeper. What does not depend on a loop is so written before it, without a
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -61,6 +62,7 @@ class Tape:
     Attributes:
         layout: the orders to aim at.
         uses: how many nodes (and outputs) use a node.
+        looked_through: how many windows use a window.
         buffers: all buffers by name.
         parts: buffers that several steps write, each a part of its own (padded ones, concatenations, stacks).
         stacks: those of them that a loop writes, one entry after the other.
@@ -70,8 +72,9 @@ class Tape:
     """
 
     layout: Layout
-    uses: dict[Node, int]
-    picked: dict[Node, set[int]]
+    uses: Counter[Node] = field(default_factory=Counter)
+    looked_through: Counter[Node] = field(default_factory=Counter)
+    picked: dict[Node, set[int]] = field(default_factory=dict)
     buffers: dict[str, Buffer] = field(default_factory=dict)
     parts: set[str] = field(default_factory=set)
     stacks: set[str] = field(default_factory=set)

@@ -43,12 +43,13 @@ def padded(tape: Tape, view: View, pads: Pads, fill: float, node: Node | None = 
 def place_window(tape: Tape, node: Node) -> View:
     """The view of a window, of windows of windows at once: only what the innermost looks at is padded."""
     chain = _chain(node)
-    base = chain[0].operands[0]
-    view = tape.values[base]
     fills = {w.op.fill for w in chain if isinstance(w.op, Window)}
     if len(fills) > 1:  # each with a border of its own kind
-        chain, view = chain[-1:], tape.values[node.operands[0]]
-        base = node.operands[0]
+        chain = chain[-1:]
+    base = chain[0].operands[0]
+    if base not in tape.values:  # a window that is only looked through, but not by this chain
+        tape.values[base] = place_window(tape, base)
+    view = tape.values[base]
     pads = {}
     for w in chain:
         assert isinstance(w.op, Window)

@@ -14,12 +14,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from zhdsl.ir.arrays import Array, np
 from zhdsl.ir.graph import Graph
 from zhdsl.ir.node import Node, apply, make, topological
 from zhdsl.ir.sizes import Size
 from zhdsl.ir.types import Type, TypeProblem, union
 from zhdsl.lang.decompile.rebuilding import rebuilt, remade
 from zhdsl.ops.families import Canonical
+from zhdsl.ops.special import erf
 
 @dataclass(frozen=True)
 class Formula(Canonical):
@@ -40,6 +42,13 @@ class Formula(Canonical):
         return types[0]
 
 
+@dataclass(frozen=True)
+class Activation(Formula):
+    """A formula of single elements: rules and passes may treat it as any such op."""
+
+    family: ClassVar[str] = "elementwise"
+
+
 Found = tuple[Formula, tuple[Node, ...]]
 
 
@@ -58,10 +67,14 @@ def below(node: Node, *path: tuple[str, int]) -> Node | None:
 
 # ---------------------------------------------------------------- activations
 @dataclass(frozen=True)
-class Relu(Formula):
+class Relu(Activation):
     """max(x, 0); its slope is told by the result."""
 
     name: ClassVar[str] = "relu"
+
+    def numpy(self, *arrays: Array) -> Array:
+        (x,) = arrays
+        return np.asarray(np.where(x > 0, x, 0), x.dtype)
 
     def written(self, *xs: Node) -> Node:
         (x,) = xs
@@ -76,10 +89,14 @@ class Relu(Formula):
 
 
 @dataclass(frozen=True)
-class Sigmoid(Formula):
+class Sigmoid(Activation):
     """s = 1 / (1 + e^-x), ds = s (1 - s)."""
 
     name: ClassVar[str] = "sigmoid"
+
+    def numpy(self, *arrays: Array) -> Array:
+        (x,) = arrays
+        return np.asarray(0.5 * (1 + np.tanh(0.5 * x)), x.dtype)
 
     def written(self, *xs: Node) -> Node:
         return 0.5 * (1.0 + apply("tanh", 0.5 * xs[0]))
@@ -94,10 +111,14 @@ class Sigmoid(Formula):
 
 
 @dataclass(frozen=True)
-class Softplus(Formula):
+class Softplus(Activation):
     """log(1 + e^x), its derivative is the sigmoid."""
 
     name: ClassVar[str] = "softplus"
+
+    def numpy(self, *arrays: Array) -> Array:
+        (x,) = arrays
+        return np.asarray(np.logaddexp(x, 0), x.dtype)
 
     def written(self, *xs: Node) -> Node:
         (x,) = xs
@@ -114,10 +135,14 @@ class Softplus(Formula):
 
 
 @dataclass(frozen=True)
-class Gelu(Formula):
+class Gelu(Activation):
     """x Φ(x), derivative Φ(x) + x φ(x) with Φ, φ the normal distribution and its density."""
 
     name: ClassVar[str] = "gelu"
+
+    def numpy(self, *arrays: Array) -> Array:
+        (x,) = arrays
+        return np.asarray(0.5 * x * (1 + erf(x / math.sqrt(2.0))), x.dtype)
 
     def written(self, *xs: Node) -> Node:
         (x,) = xs
@@ -307,7 +332,7 @@ def _rolled(outputs: Sequence[Node], formulas: Sequence[type[Formula]]) -> Seque
     for node in nodes:
         for x in node.operands:
             users[x].append(node)
-    found = {node: hit for node in nodes if (hit := _found(node, formulas, users)) is not None}
+    found = _whole({node: hit for node in nodes if (hit := _found(node, formulas)) is not None}, users)
 
     def rule(old: Node, new: dict[Node, Node]) -> Node | None:
         if old not in found:
@@ -318,19 +343,28 @@ def _rolled(outputs: Sequence[Node], formulas: Sequence[type[Formula]]) -> Seque
     return remade(outputs, rule)
 
 
-def _found(node: Node, formulas: Sequence[type[Formula]], users: Mapping[Node, list[Node]]) -> Found | None:
+def _found(node: Node, formulas: Sequence[type[Formula]]) -> Found | None:
     for formula in formulas:
         hit = formula.candidate(node)
-        if hit is not None and hit[0].written(*hit[1]) is node and _is_whole(node, hit[1], users):
+        if hit is not None and hit[0].written(*hit[1]) is node:
             return hit
     return None
 
 
-def _is_whole(last: Node, xs: tuple[Node, ...], users: Mapping[Node, list[Node]]) -> bool:
-    """Whether nobody else uses what is computed on the way (tests and maxima are cheap to say again)."""
-    way = set(topological([last])) - set(topological(xs))
-    private = (n for n in way if n is not last and n in users and n.op.name not in SAID_AGAIN)
-    return all(user in way for n in private for user in users[n])
+def _whole(found: Mapping[Node, Found], users: Mapping[Node, list[Node]]) -> Mapping[Node, Found]:
+    """The formulas of which nothing that is computed on the way is used outside of formulas."""
+    ways = {last: set(topological([last])) - set(topological(xs)) for last, (_, xs) in found.items()}
+    while True:
+        inside = {n for way in ways.values() for n in way}
+        kept = {last: way for last, way in ways.items() if all(_stays(n, inside, users) for n in way - {last})}
+        if len(kept) == len(ways):
+            return {last: found[last] for last in kept}
+        ways = kept
+
+
+def _stays(node: Node, inside: set[Node], users: Mapping[Node, list[Node]]) -> bool:
+    """Whether it is used inside of formulas alone, or is as cheap to say again as tests and maxima are."""
+    return node.op.name in SAID_AGAIN or all(user in inside for user in users.get(node, ()))
 
 
 SAID_AGAIN = ("const", "iota", "lt", "max", "stop")

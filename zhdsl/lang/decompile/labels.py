@@ -32,6 +32,9 @@ def absorb_relabels(graph: Graph) -> Graph:
     nodes = topological(p.node for p in (*graph.inputs, *graph.outputs))
     _Ties(classes).all(nodes)
     _alike(graph, classes)
+    for port in (*graph.of_role("data"), *graph.results("result", "loss", "metric")):
+        for label in port.order:
+            classes.pin((port.node, label))
     for x, old, y, new in classes.wishes:
         classes.unite_if_free((x, old), (y, new))
     names = _named(graph, classes)
@@ -65,11 +68,14 @@ class Classes:
     members: dict[Place, list[Place]] = field(default_factory=dict)
     wishes: list[tuple[Any, str, Any, str]] = field(default_factory=list)
     taps: dict[Place, Place] = field(default_factory=dict)  # of windows: the positions they belong to
+    pins: dict[Place, str] = field(default_factory=dict)  # of classes: the label that the user sees at a port
+    labels: dict[Any, set[str]] = field(default_factory=dict)  # of owners
 
     def of(self, place: Place) -> Place:
         """The place that stands for the class."""
         if place not in self.parents:
             self.parents[place], self.members[place] = place, [place]
+            self.labels.setdefault(place[0], set()).add(place[1])
         while self.parents[place] != place:
             self.parents[place] = self.parents[self.parents[place]]
             place = self.parents[place]
@@ -83,11 +89,22 @@ class Classes:
             a, b = b, a
         self.parents[b] = a
         self.members[a] += self.members.pop(b)
+        if b in self.pins:
+            self.pins.setdefault(a, self.pins.pop(b))
+
+    def pin(self, place: Place) -> None:
+        """Keep the label of a place if that can be."""
+        self.pins.setdefault(self.of(place), place[1])
 
     def unite_if_free(self, a: Place, b: Place) -> None:
-        """One class of two, unless something has labels of both."""
+        """One class of two, unless something has labels of both, or a pinned label would have to change."""
         a, b = self.of(a), self.of(b)
-        if a != b and {owner for owner, _ in self.members[a]}.isdisjoint(owner for owner, _ in self.members[b]):
+        owners = [{owner for owner, _ in self.members[x]} for x in (a, b)]
+        if a == b or not owners[0].isdisjoint(owners[1]):
+            return
+        pins = {self.pins[x] for x in (a, b) if x in self.pins}
+        beside = {self.of((o, label)) for o in owners[0] | owners[1] for label in self.labels[o]} - {a, b}
+        if len(pins) < 2 and pins.isdisjoint(self.pins[x] for x in beside if x in self.pins):
             self.unite(a, b)
 
 
@@ -216,7 +233,7 @@ def _named(graph: Graph, classes: Classes) -> dict[Place, str]:
     for root in _by_importance(graph, classes):
         others = {other for owner, _ in classes.members[root] for other in meets[owner]}
         taken = {names[other] for other in others if other in names}
-        wanted = _wanted(graph, classes, root)
+        wanted = _wanted(classes, root)
         if taps.get(root) in names:
             wanted.insert(0, f"{names[taps[root]]}'")
         names[root] = next((label for label in wanted if label not in taken), None) or free_label(wanted[0], taken)
@@ -224,21 +241,16 @@ def _named(graph: Graph, classes: Classes) -> dict[Place, str]:
 
 
 def _by_importance(graph: Graph, classes: Classes) -> Iterator[Place]:
-    """The classes of the data's axes, then of the parameters', then all others."""
-    ports = sorted(graph.inputs, key=lambda p: ROLES.index(p.role))
-    first = [classes.of((p.node, label)) for p in ports for label in p.order]
-    yield from dict.fromkeys([*first, *classes.members])
+    """The pinned classes, then those of the parameters' axes, then all others."""
+    first = [classes.of((p.node, label)) for p in graph.inputs for label in p.order]
+    yield from dict.fromkeys([*map(classes.of, classes.pins), *first, *classes.members])
 
 
-ROLES = ("data", "param", "state", "counter")
-
-
-def _wanted(graph: Graph, classes: Classes, root: Place) -> list[str]:
-    """Labels of a class, the best first: the user's own before those made up on the way."""
-    ports = sorted(graph.inputs, key=lambda p: ROLES.index(p.role))
-    own = [label for p in ports for label in p.order if classes.of((p.node, label)) == root]
+def _wanted(classes: Classes, root: Place) -> list[str]:
+    """Labels of a class, the best first: what is pinned, then the most frequent; last those made up on the way."""
     often = [label for label, _ in Counter(label for _, label in classes.members[root]).most_common()]
-    return sorted(dict.fromkeys([*own, *often]), key=lambda label: "_" in label)
+    pinned = [classes.pins[root]] if root in classes.pins else []
+    return sorted(dict.fromkeys([*pinned, *often]), key=lambda label: "_" in label)
 
 
 # ---------------------------------------------------------------- the same ops under other labels
@@ -261,6 +273,8 @@ class _Renaming:
             origins, name = b.origins.get(node, NOWHERE), b.names.get(node)
             with b.at(origins):
                 new[node] = self.node(node, [new[x] for x in node.operands])
+            if node.op.name == "relabel" and name is not None and not name.startswith("d_"):
+                b.names.pop(new[node], None)  # the name outside of a call goes before that inside
             b.note(new[node], origins, name)
         return new
 

@@ -83,8 +83,9 @@ class _Loop:
     def write(self) -> None:
         """The operands get names, then the body is printed, then the header before it."""
         outer, ne, nc = self.outer, len(self.body.emits), self.body.carries
-        for operand in self.node.operands[nc:]:
-            outer.named(operand)
+        first = nc + self.body.slices
+        for i, operand in enumerate(self.node.operands[nc:], nc):
+            outer.named(operand, short=i < first)
         emitted = [self.body.emits[i] for i in self.results if i < ne]
         self.inner = _BodyWriter(outer.names.inner(), outer.notes, (*self.body.next, *emitted), outer.level + 1)
         self.inner.counters = (*outer.counters, ("step of", self.node))
@@ -167,12 +168,13 @@ class _Loop:
 
     def _place(self, lines: Sequence[Line]) -> int | None:
         """Where the axis of the loop stands in the first tensor of which the body takes a slice."""
-        slices = [re.search(rf"(\w+'*)?(\])?\[{self.t}\]", line.text) for line in lines]
-        first = next((m for m in slices if m), None)
-        if first is None:
-            return None
-        orders = {text(v.expr): v.order for v in (self.outer.values[x] for x in self.node.operands)}
-        return orders.get(first[1] or "", (self.op.label,)).index(self.op.label)
+        values = [self.outer.values[x] for x in self.node.operands[self.body.carries :]]
+        orders = {text(syntax.index(v.expr, syntax.name(self.t))): v.order for v in values}
+        for line in lines:
+            found = [(m.start(), order) for s, order in orders.items() if (m := re.search(rf"(?<!\w){re.escape(s)}", line.text))]
+            if found:
+                return min(found)[1].index(self.op.label)
+        return None
 
     def _order(self, i: int, place: int) -> tuple[str, ...]:
         ne, nc = len(self.body.emits), self.body.carries

@@ -30,7 +30,8 @@ SHORT = {
     "concat": "c",
     **dict.fromkeys(("lt", "le", "eq", "not", "and", "or"), "test"),
     **dict.fromkeys(("argmax", "topk"), "k"),
-    "scan": "y",
+    "softmax": "p",
+    **dict.fromkeys(("tanh", "relu", "sigmoid", "softplus", "gelu"), "a"),
 }
 
 

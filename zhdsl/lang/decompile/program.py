@@ -6,6 +6,7 @@ A graph is first written as rough lines; parsing and formatting them gives the t
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import PurePosixPath
 
 from zhdsl.ir.graph import Graph, Port
 from zhdsl.ir.node import Node, Origin, topological
@@ -63,11 +64,11 @@ def _lines(graph: Graph, name: str) -> Iterator[str]:
     inputs = [p for p in graph.inputs if p.role in ("data", "param") or p.node in graph.nodes]
     names = Names(_labels(graph) | {"seed", "step"})
     arguments = {p: p.name if p.role == "counter" else names.fresh(p.name) for p in inputs}
-    results = _results(graph)
-    writer = Writer(names, Notes(graph.names, graph.origins, _hints(graph, results)), [p.node for p in graph.outputs], 1)
+    forward = frozenset(topological(p.node for p in graph.outputs if p.role != "grad"))
+    results, hints = _results(graph, names)
+    writer = Writer(names, Notes(graph.names, graph.origins, hints, forward), [p.node for p in graph.outputs], 1)
     for port, argument in arguments.items():
         writer.values[port.node] = Value(syntax.name(argument), port.order)
-    forward = set(topological(p.node for p in graph.outputs if p.role != "grad"))
     for port in _in_order(graph.outputs):
         writer.write(topological([port.node]))
     parts = [f"{argument}: {_type(port)}" for port, argument in arguments.items()]
@@ -90,21 +91,18 @@ def _type(port: Port) -> str:
     return one_line(syntax.type_(port.node.type, port.order))
 
 
-def _results(graph: Graph) -> dict[Port, str]:
-    """A name for every output, distinct among themselves."""
-    names, found = Names(()), dict[Port, str]()
+def _results(graph: Graph, names: Names) -> tuple[dict[Port, str], dict[Node, str]]:
+    """A name for every output; and for every node that is one, unless it is the only one or an input."""
+    found, hints = dict[Port, str](), dict[Node, str]()
+    own = Names(())
     for port in graph.outputs:
         wanted = gradient(port.name) if port.role == "grad" else port.name
-        found[port] = names.fresh(f"new_{wanted}" if port.role in ("state", "param") else wanted)
-    return found
-
-
-def _hints(graph: Graph, results: dict[Port, str]) -> dict[Node, str]:
-    """Names of nodes that are results; a lone result needs none."""
-    if len(graph.outputs) == 1:
-        return {}
-    named = {p.node: name for p, name in reversed(results.items())}
-    return {node: name for node, name in named.items() if node.op.family != "source"}
+        wanted = f"new_{wanted}" if port.role in ("state", "param") else wanted
+        if port.node.op.family == "source" or port.node in hints or len(graph.outputs) == 1:
+            found[port] = own.fresh(wanted)
+        else:
+            found[port] = hints[port.node] = own.fresh(names.fresh(wanted))
+    return found, hints
 
 
 def _in_order(outputs: Sequence[Port]) -> list[Port]:
@@ -114,7 +112,7 @@ def _in_order(outputs: Sequence[Port]) -> list[Port]:
 
 
 # ---------------------------------------------------------------- comments
-def _commented(lines: Sequence[Line], forward: set[Node], graph: Graph) -> Iterator[str]:
+def _commented(lines: Sequence[Line], forward: frozenset[Node], graph: Graph) -> Iterator[str]:
     """The lines with `# forward` and `# backward` before the parts, and behind each the place it comes from."""
     split = any(p.role == "grad" for p in graph.outputs)
     section = before = ""
@@ -137,4 +135,4 @@ def _place(graph: Graph, node: Node) -> str:
     if not origins:
         return ""
     first: Origin = min(origins, key=lambda o: o.key)
-    return f"{first.span.source.name}:{first.span.line}"
+    return f"{PurePosixPath(first.span.source.name).name}:{first.span.line}"

@@ -184,10 +184,17 @@ def without(order: tuple[str, ...], labels: Sequence[str]) -> tuple[str, ...]:
     return tuple(label for label in order if label not in labels)
 
 
+def in_order(labels: Sequence[str], order: Sequence[str]) -> tuple[str, ...]:
+    """The labels as they stand in what is summed."""
+    return tuple(label for label in order if label in labels)
+
+
 def _reduce(s: Scope, node: Node) -> Value:
     value, labels = s.use(node.operands[0]), _labels(node)
     if not labels and node.op.name != "argmax":
         return value
+    if node.op.name != "argmax":  # whose result tells of their order
+        labels = in_order(labels, value.order)
     statics = list(map(syntax.name, labels)) or [ast.Constant("none", span=syntax.PLACE)]
     return Value(syntax.call(node.op.name, value.expr, statics=statics), without(value.order, labels))
 
@@ -200,21 +207,20 @@ def _contract(s: Scope, node: Node) -> Value:
     if len(labels) == 1 and (product := _matrix_product(s, node, a, b)):
         return product
     product = syntax.binary("*", a.expr, b.expr)
-    statics = list(map(syntax.name, labels))
+    statics = list(map(syntax.name, in_order(labels, order_of((a, b)))))
     return Value(syntax.call("sum", product, statics=statics), without(order_of((a, b)), labels))
 
 
 def _matrix_product(s: Scope, node: Node, a: Value, b: Value) -> Value | None:
     """`a @ b` where the last axis of a meets the first of b, also under two names."""
     (k,) = _labels(node)
+    (x, p), (y, q) = (_before_rename(s, operand, k) for operand in node.operands)
+    if x.order[-1:] == (p,) and y.order[:1] == (q,) and (q not in x.order or p == q) and _keeps_places(node, k, p, q):
+        order = order_of([Value(v.expr, tuple(k if n == own else n for n in v.order)) for v, own in ((x, p), (y, q))])
+        return Value(syntax.binary("@", x.expr, y.expr), without(order, (k,)))
     if a.order[-1] == k == b.order[0]:
         return Value(syntax.binary("@", a.expr, b.expr), without(order_of((a, b)), (k,)))
-    left, right = (_before_rename(s, x, k) for x in node.operands)
-    (a, p), (b, q) = left, right
-    if a.order[-1:] != (p,) or b.order[:1] != (q,) or (q in a.order and p != q) or not _keeps_places(node, k, p, q):
-        return None
-    order = order_of([Value(v.expr, tuple(k if n == own else n for n in v.order)) for v, own in ((a, p), (b, q))])
-    return Value(syntax.binary("@", a.expr, b.expr), without(order, (k,)))
+    return None
 
 
 def _before_rename(s: Scope, node: Node, k: str) -> tuple[Value, str]:

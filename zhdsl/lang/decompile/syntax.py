@@ -75,8 +75,25 @@ def number(value: float | int | bool, whole: bool = False) -> ast.Expr:
         return unary("-", number(-value, whole))
     if isinstance(value, float) and value == math.inf:
         return _infinity()
+    if isinstance(value, float) and len(repr(value)) > 15:
+        return _quotient(value) or _from_one(value) or _literal(value)
     short = whole and isinstance(value, float) and value.is_integer() and value < 1e6
     return _literal(int(value) if short else value)
+
+
+def _quotient(value: float) -> ast.Expr | None:
+    """`1 / 3`, which the checker computes to the very same float."""
+    for q in range(3, 100):
+        p = round(value * q)
+        if 0 < p < 100 and p % q and p / q == value:
+            return binary("/", _literal(p), _literal(q))
+    return None
+
+
+def _from_one(value: float) -> ast.Expr | None:
+    """`1 - 0.9`, likewise."""
+    rest = round(1 - value, 12)
+    return binary("-", _literal(1), _literal(rest)) if 0 < rest < 1 and 1 - rest == value else None
 
 
 def _infinity() -> ast.Expr:

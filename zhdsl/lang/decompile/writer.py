@@ -20,7 +20,8 @@ from zhdsl.lang.decompile.value import Value, unsayable
 
 WIDTH = 88  # columns of a line without its comment
 RULES = scalars.RULES | moves.RULES
-INDEXES = ("relabel", "slice", "drop", "expand", "neg")  # as short as a name where they are of a name
+BRIEF = 16  # columns of an expression of which `(…)[t]` may be taken
+INDEXES = ("relabel", "slice", "drop", "expand")  # as short as a name where they are of a name
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ class Notes:
 
     names: Mapping[Node, str]
     origins: Mapping[Node, Origins]
-    hints: Mapping[Node, str] = field(default_factory=dict)  # names of results
+    hints: Mapping[Node, str] = field(default_factory=dict)  # names of results, which are theirs alone
+    forward: frozenset[Node] = frozenset()  # all others compute gradients
 
 
 class Writer:
@@ -57,6 +59,7 @@ class Writer:
         self.uses = Counter(x for node in self.order for x in node.operands)
         self.uses.update(outputs)
         self.forced: set[Node] = set()
+        self.loops: set[Node] = set()
         self.keys: dict[Node, Any] = {}
         self.counters: tuple[Any, ...] = (("counter", "seed"), ("counter", "step"))
         self._used: list[Node] = []
@@ -88,9 +91,10 @@ class Writer:
     def one(self, node: Node) -> None:
         from zhdsl.lang.decompile.loops import write_scan
 
-        if node.op.name == "project":
+        if node.op.name == "project" or node in self.loops:
             return  # written with its loop
         if node.op.name == "scan":
+            self.loops.add(node)
             write_scan(self, node)
         elif node.op.name == "topk":
             self._topk(node)
@@ -135,7 +139,13 @@ class Writer:
         long = [n for n in self._used if not self.values[n].is_name and self.values[n].width > 12 and n.op.name != "const"]
         if not long:
             return False
-        self.assign(max(long, key=lambda n: self.values[n].width))
+        longest = max(long, key=lambda n: self.values[n].width)
+        inner = longest.operands[0]
+        if longest.op.name in INDEXES and self.in_line(inner) and not self.values[inner].literal:
+            self.assign(inner)  # the value gets the name, not its repetition or renaming
+            self.values[longest] = RULES[longest.op.name](self, longest)
+        else:
+            self.assign(longest)
         return True
 
     def _checked(self, node: Node, value: Value) -> Value:
@@ -151,16 +161,21 @@ class Writer:
         self.lines.append(Line(f"{name} = {text(value.expr)}", node, self.level))
         self.values[node] = Value(syntax.name(name), value.order)
 
-    def named(self, node: Node) -> None:
-        """Give the node a name, if it is not a source or a number."""
+    def named(self, node: Node, short: bool = False) -> None:
+        """Give the node a name, if it is not a source or a number, nor (where that will do) something short."""
         value = self.values[node]
-        if not (value.is_name or value.literal or node.op.family == "source"):
+        brief = short and value.width <= BRIEF and node.op.name not in ("const", "expand", "concat")
+        if not (value.is_name or value.literal or node.op.family == "source" or brief):
             self.assign(node)
 
     def fresh(self, node: Node, default: str = "") -> str:
         """A name for a node: of the result it is, the user's, the default, or one by its op."""
-        wanted = self.notes.hints.get(node) or self.notes.names.get(node)
-        return self.names.fresh(wanted or default or SHORT.get(node.op.name, "v"))
+        if node in self.notes.hints:
+            return self.notes.hints[node]
+        wanted = self.notes.names.get(node) or default
+        if not wanted:
+            wanted = SHORT.get(node.op.name, "v" if self.level > 1 or node in self.notes.forward else "g")
+        return self.names.fresh(wanted)
 
     def _topk(self, node: Node) -> None:
         op: Any = node.op

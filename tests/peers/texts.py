@@ -1,0 +1,256 @@
+"""PyTorch twins of the specs on sequences, of the transformers and of translation."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from tests.peers.carry import Own
+from tests.peers.layers import GRU, Bahdanau, Both, First, GRUCell, LSTMCell, causal, positions
+from tests.peers.twin import Tensor, nn, torch
+
+Module = nn.Module
+
+
+# ---------------------------------------------------------------- sequences
+class Last(Module):  # type: ignore[misc]
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, -1]
+
+
+class Largest(Module):  # type: ignore[misc]
+    def forward(self, x: Tensor) -> Tensor:
+        return x.amax(1)
+
+
+def elman(inputs: int, units: int) -> Any:
+    return First(nn.RNN(inputs, units, batch_first=True))
+
+
+def chars(layer: Any, width: int, units: int, v: int = 97) -> Any:
+    """A prediction at every position."""
+    return nn.Sequential(nn.Embedding(v, width), layer, nn.Linear(units, v))
+
+
+def one_answer(layer: Any, units: int, answers: int, v: int = 0, width: int = 0) -> Any:
+    """A prediction at the end."""
+    words = [nn.Embedding(v, width)] if v else []
+    return nn.Sequential(
+        *words, First(layer) if not isinstance(layer, First) else layer, Last(), nn.Linear(units, answers)
+    )
+
+
+def rows() -> Any:
+    return nn.Sequential(Both(GRU(32), GRU(32, True)), Largest(), nn.Linear(64, 10))
+
+
+# ---------------------------------------------------------------- parts of transformers
+def layer(d: int, h: int, f: int, eps: float = 1e-5, **named: Any) -> Any:
+    return nn.TransformerEncoderLayer(d, h, f, 0.0, batch_first=True, layer_norm_eps=eps, **named)
+
+
+class Table(Own):
+    """Trained positions."""
+
+    def __init__(self) -> None:
+        super().__init__("W")
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.W[: x.shape[1]]
+
+
+class Ask(Own):
+    """A trained word in front."""
+
+    def __init__(self) -> None:
+        super().__init__("ask")
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([self.ask.expand(len(x), 1, -1), x], 1)
+
+
+class Patches(Own):
+    """Squares of n x n pixels, row by row, channels first."""
+
+    def __init__(self, n: int):
+        super().__init__("W", "b")
+        self.n = n
+
+    def forward(self, x: Tensor) -> Tensor:
+        pieces = nn.functional.unfold(x, self.n, stride=self.n).transpose(1, 2)
+        return pieces @ self.W + self.b
+
+
+class At(Module):  # type: ignore[misc]
+    """The first word, or the mean of all."""
+
+    def __init__(self, first: bool):
+        super().__init__()
+        self.first = first
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, 0] if self.first else x.mean(1)
+
+
+def vit(patch: int, d: int, h: int, layers: int, answers: int, asks: bool, eps: float = 1e-5) -> Any:
+    front = [Patches(patch), Ask(), Table()] if asks else [Patches(patch), Table()]
+    f = 4 * d if asks else 2 * d
+    body = [layer(d, h, f, eps, norm_first=True, activation="gelu") for _ in range(layers)]
+    return nn.Sequential(*front, *body, nn.LayerNorm(d, eps), At(asks), nn.Linear(d, answers))
+
+
+class Squeeze(Module):  # type: ignore[misc]
+    """A picture of one channel as a sequence of rows."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, 0]
+
+
+def classifier() -> Any:
+    body = [layer(64, 4, 128) for _ in range(2)]
+    return nn.Sequential(Squeeze(), nn.Linear(28, 64), Table(), *body, At(False), nn.Linear(64, 10))
+
+
+class Causal(Module):  # type: ignore[misc]
+    """A language model whose output is tied with its embedding."""
+
+    def __init__(self, v: int, d: int, h: int, layers: int, activation: Any):
+        super().__init__()
+        self.embed, self.place = nn.Embedding(v, d), Table()
+        self.body = nn.ModuleList(layer(d, h, 4 * d, norm_first=True, activation=activation) for _ in range(layers))
+        self.norm = nn.LayerNorm(d)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.place(self.embed(x))
+        for part in self.body:
+            h = part(h, src_mask=causal(x.shape[1]))
+        return self.norm(h) @ self.embed.weight.T
+
+
+class Bert(Module):  # type: ignore[misc]
+    def __init__(self, v: int, d: int, h: int, layers: int):
+        super().__init__()
+        self.word, self.part, self.place = nn.Embedding(v, d), nn.Embedding(2, d), Table()
+        self.norm = nn.LayerNorm(d, 1e-12)
+        self.body = nn.ModuleList(layer(d, h, 4 * d, 1e-12, activation="gelu") for _ in range(layers))
+        self.pool = nn.Linear(d, d)
+
+    def forward(self, x: Tensor, segment: Tensor) -> tuple[Tensor, Tensor]:
+        h = self.norm(self.place(self.word(x) + self.part(segment)))
+        for part in self.body:
+            h = part(h, src_key_padding_mask=x == 0)
+        return h, torch.tanh(self.pool(h[:, 0]))
+
+
+class Transformer(Module):  # type: ignore[misc]
+    """One embedding for source, target and output; 0 is padding."""
+
+    def __init__(self, v: int, d: int, h: int, f: int, layers: int):
+        super().__init__()
+        self.embed, self.d = nn.Embedding(v, d), d
+        self.read = nn.ModuleList(layer(d, h, f) for _ in range(layers))
+        self.write = nn.ModuleList(nn.TransformerDecoderLayer(d, h, f, 0.0, batch_first=True) for _ in range(layers))
+
+    def forward(self, src: Tensor, tgt: Tensor) -> Tensor:
+        m = positions(self.embed(src) * math.sqrt(self.d))
+        for part in self.read:
+            m = part(m, src_key_padding_mask=src == 0)
+        y = positions(self.embed(tgt) * math.sqrt(self.d))
+        for part in self.write:
+            hidden = {"tgt_key_padding_mask": tgt == 0, "memory_key_padding_mask": src == 0}
+            y = part(y, m, tgt_mask=causal(tgt.shape[1]), **hidden)
+        return y @ self.embed.weight.T
+
+
+# ---------------------------------------------------------------- translation
+class Attending(Module):  # type: ignore[misc]
+    """Bahdanau's: a GRU in both directions reads, a GRU writes and looks back at every step."""
+
+    def __init__(self, v: int = 68):
+        super().__init__()
+        self.source, self.encoder = nn.Embedding(v, 32), Both(GRU(32), GRU(32, True))
+        self.look, self.target, self.cell, self.say = Bahdanau(), nn.Embedding(v, 32), GRUCell(), nn.Linear(64, v)
+
+    def read(self, src: Tensor) -> Tensor:
+        return self.encoder(self.source(src), src != 0)
+
+    def step(self, word: Tensor, s: Tensor, m: Tensor, keep: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        c, alpha = self.look(s, m, keep)
+        s = self.cell(torch.cat([self.target(word), c], -1), s)
+        return self.say(s), s, alpha
+
+    def forward(self, src: Tensor, tgt: Tensor) -> Tensor:
+        m, s, found = self.read(src), torch.zeros(len(src), 64), []
+        for word in tgt.unbind(1):
+            y, s, _ = self.step(word, s, m, src != 0)
+            found.append(y)
+        return torch.stack(found, 1)
+
+
+class Greedy(Attending):
+    """The most likely letter at each of 11 steps, and where it looked."""
+
+    def forward(self, src: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+        m, s, word, found = self.read(src), torch.zeros(len(src), 64), torch.ones_like(src[:, 0]), []
+        for _ in range(11):
+            y, s, alpha = self.step(word, s, m, src != 0)
+            word = y.argmax(1)
+            found.append((word, alpha))
+        ids, looks = zip(*found, strict=True)
+        return torch.stack(ids), torch.stack(looks)
+
+
+class Beam(Attending):
+    """The four most likely sequences: PyTorch's `topk` over the letters of all beams of a sample."""
+
+    def forward(self, src: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # type: ignore[override]
+        b, k, v = len(src), 4, self.say.out_features
+        m = self.read(src).repeat_interleave(k, 0)
+        keep = (src != 0).repeat_interleave(k, 0)
+        s, word, found = torch.zeros(b * k, 64), torch.ones(b * k, dtype=torch.long), []
+        score = torch.tensor([0.0] + [-math.inf] * (k - 1)).repeat(b, 1)
+        for _ in range(11):
+            y, s, _ = self.step(word, s, m, keep)
+            every = (score[..., None] + y.log_softmax(1).reshape(b, k, v)).reshape(b, k * v)
+            score, at = every.topk(k, 1)
+            token, parent = at % v, at // v
+            s = s.reshape(b, k, -1).gather(1, parent[..., None].expand(b, k, 64)).reshape(b * k, -1)
+            word = token.flatten()
+            found.append((token, parent))
+        tokens, parents = zip(*found, strict=True)
+        return torch.stack(tokens), torch.stack(parents), score
+
+
+class Seq2Seq(Module):  # type: ignore[misc]
+    """A source read backwards becomes the state from which the target is written."""
+
+    def __init__(self, v: int = 28, n: int = 128):
+        super().__init__()
+        self.source, self.reader = nn.Embedding(v, 64), LSTMCell(1.0)
+        self.target, self.writer, self.say, self.n = nn.Embedding(v, 64), LSTMCell(1.0), nn.Linear(n, v), n
+
+    def read(self, src: Tensor) -> tuple[Tensor, Tensor]:
+        h = c = torch.zeros(len(src), self.n)
+        for x, id_ in reversed(list(zip(self.source(src).unbind(1), src.unbind(1), strict=True))):
+            new, keep = self.reader(x, h, c), (id_ != 0)[:, None]
+            h, c = torch.where(keep, new[0], h), torch.where(keep, new[1], c)
+        return h, c
+
+    def forward(self, src: Tensor, tgt: Tensor) -> Tensor:
+        (h, c), found = self.read(src), []
+        for word in self.target(tgt).unbind(1):
+            h, c = self.writer(word, h, c)
+            found.append(self.say(h))
+        return torch.stack(found, 1)
+
+
+class Writer(Seq2Seq):
+    """The most likely letter at each of 30 steps."""
+
+    def forward(self, src: Tensor) -> Tensor:  # type: ignore[override]
+        (h, c), word, found = self.read(src), torch.ones_like(src[:, 0]), []
+        for _ in range(30):
+            h, c = self.writer(self.target(word), h, c)
+            word = self.say(h).argmax(1)
+            found.append(word)
+        return torch.stack(found)
