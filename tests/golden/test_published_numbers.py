@@ -41,9 +41,9 @@ fn M(a: [], b: []) -> g: [] {
 
 
 def test_the_expression_of_micrograds_readme_has_its_value_and_its_gradients() -> None:
-    m, at = session(MICROGRAD), {"a": -4.0, "b": 2.0}
-    assert f"{m(**at):.4f}" == "24.7041"
-    slopes = gradients(m, ["a", "b"], at)
+    m = session(MICROGRAD)
+    assert f"{m(a=-4.0, b=2.0):.4f}" == "24.7041"
+    slopes = gradients(m, ["a", "b"], {"a": -4.0, "b": 2.0})
     assert f"{slopes['a']:.4f}" == "138.8338"
     assert f"{slopes['b']:.4f}" == "645.5773"
 

@@ -20,17 +20,51 @@ from zhdsl.lang.parser import parse
 from zhdsl.source import Source
 
 ROOT = Path(__file__).parents[2]
-TOKEN = re.compile(r"#[^\n]*|\"[^\"\n]*\"|[A-Za-z_]\w*'*|\d[\d_.]*(?:e-?\d+)?|\.\.\.|->|//|[<>=!]=|\.\.|\n|[^\s\w]|[ \t]+")
-NUMBERS = (
-    "0 1 2 3 -1 16 17 0.5 1.5 -0.1 1e-300 1e300 inf -inf 64 65 1000 10_000 4096 2147483647 2147483648 4294967296 "
-    "1_000_000_000_000_000_000 4611686018427387904 9223372036854775807 (2^31) (2^61) (-1) (0) true none (B) (1,2) (1/3)"
-).split()
-OPERATORS = "+ - * / // % @ ^ < <= > >= == != and or".split()
-KINDS = "axis axes int float bool str ints floats strs init fn layer path".split()
+TOKEN = re.compile(
+    r"#[^\n]*|\"[^\"\n]*\"|[A-Za-z_]\w*'*|\d[\d_.]*(?:e-?\d+)?|\.\.\.|->|//|[<>=!]=|\.\.|\n|[^\s\w]|[ \t]+"
+)
+NUMBERS = [
+    "0",
+    "1",
+    "2",
+    "3",
+    "-1",
+    "16",
+    "17",
+    "0.5",
+    "1.5",
+    "-0.1",
+    "1e-300",
+    "1e300",
+    "inf",
+    "-inf",
+    "64",
+    "65",
+    "1000",
+    "10_000",
+    "4096",
+    "2147483647",
+    "2147483648",
+    "4294967296",
+    "1_000_000_000_000_000_000",
+    "4611686018427387904",
+    "9223372036854775807",
+    "(2^31)",
+    "(2^61)",
+    "(-1)",
+    "(0)",
+    "true",
+    "none",
+    "(B)",
+    "(1,2)",
+    "(1/3)",
+]
+OPERATORS = ["+", "-", "*", "/", "//", "%", "@", "^", "<", "<=", ">", ">=", "==", "!=", "and", "or"]
+KINDS = ["axis", "axes", "int", "float", "bool", "str", "ints", "floats", "strs", "init", "fn", "layer", "path"]
 VOCABULARY = [
-    *WORDS, *OPERATORS, *"( ) [ ] { } , = : . .. ... -> \n \n \n \" ' # @ _ ; !".split(" "), *"\n\n\n", *NUMBERS, *KINDS,
-    *"B T D C H W K N S x y h c i32 bool f32 relu Dense Conv softmax sum mean concat window split merge iota zeros".split(),
-    *"glorot LSTM adam cross_entropy digits data loss optimizer metric batch image label logits T' S' gradient".split(),
+    *WORDS, *OPERATORS, *["(", ")", "[", "]", "{", "}", ",", "=", ":", ".", "..", "...", "->", "\n", "\n", "\n", '"', "'", "#", "@", "_", ";", "!"], *"\n\n\n", *NUMBERS, *KINDS,
+    *["B", "T", "D", "C", "H", "W", "K", "N", "S", "x", "y", "h", "c", "i32", "bool", "f32", "relu", "Dense", "Conv", "softmax", "sum", "mean", "concat", "window", "split", "merge", "iota", "zeros"],
+    *["glorot", "LSTM", "adam", "cross_entropy", "digits", "data", "loss", "optimizer", "metric", "batch", "image", "label", "logits", "T'", "S'", "gradient"],
 ]  # fmt: skip
 
 
@@ -103,7 +137,9 @@ def _changed(random: Random, text: str) -> str:
     if not found or random.random() < 0.15:
         return _tokens_changed(random, text)
     part = random.choice(found)
-    change = random.choice((_replaced, _replaced, _replaced, _removed, _doubled, _swapped, _extreme, _renamed, _operator))
+    change = random.choice(
+        (_replaced, _replaced, _replaced, _removed, _doubled, _swapped, _extreme, _renamed, _operator)
+    )
     return change(random, text, part, found)
 
 
@@ -152,7 +188,11 @@ def _extreme(random: Random, text: str, part: Part, found: tuple[Part, ...]) -> 
 def _renamed(random: Random, text: str, part: Part, found: tuple[Part, ...]) -> str:
     words = list(re.finditer(r"[A-Za-z_]\w*'*", text))
     word, other = random.choice(words), random.choice(words)
-    new = other[0] if random.random() < 0.7 else random.choice((word[0] + "'", "B", "T", "D", "x", "K", *KINDS, "i32", "bool"))
+    new = (
+        other[0]
+        if random.random() < 0.7
+        else random.choice((word[0] + "'", "B", "T", "D", "x", "K", *KINDS, "i32", "bool"))
+    )
     return text[: word.start()] + new + text[word.end() :]
 
 

@@ -12,12 +12,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from tests.peers.twin import Tensor, Weights, nn, torch
+from tests.peers.twin import Module, Tensor, Weights, nn, torch
 
 GATES = [1, 0, 3, 2]  # ours are forget, input, output, candidate; PyTorch's input, forget, candidate, output
 
 
-class Own(nn.Module):  # type: ignore[name-defined,misc]
+class Own(Module):
     """A module of the twin's own: its parameters are those of the text, by their last names and as they are."""
 
     def __init__(self, *names: str):
@@ -70,7 +70,7 @@ def _walk(module: Any, take: Take, prefix: str, seen: set[int]) -> Iterator[tupl
         return
     for name, parameter in module.named_parameters(recurse=False):
         yield prefix + name, take(name) if not parameter.numel() else parameter
-    for name in ORDER.get(type(module), lambda m: [n for n, _ in m.named_children()])(module):
+    for name in ORDER.get(type(module), _as_made)(module):
         yield from _walk(getattr(module, name), take, f"{prefix}{name}.", seen)
 
 
@@ -157,10 +157,15 @@ RULES: dict[Any, Callable[[Any, Take], dict[str, Tensor]]] = {
 }
 
 
-# ---------------------------------------------------------------- modules that use their parts in another order than they make them
+# ---------------------------------------------------------------- modules that use their parts in another order
+def _as_made(m: Any) -> list[str]:
+    return [name for name, _ in m.named_children()]
+
+
 def _encoder_layer(m: Any) -> list[str]:
-    attention, feed = ["self_attn", "norm1"], ["linear1", "linear2", "norm2"]
-    return [*attention[::-1], "norm2", "linear1", "linear2"] if m.norm_first else [*attention, *feed]
+    if m.norm_first:
+        return ["norm1", "self_attn", "norm2", "linear1", "linear2"]
+    return ["self_attn", "norm1", "linear1", "linear2", "norm2"]
 
 
 def _decoder_layer(m: Any) -> list[str]:

@@ -20,6 +20,15 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if left_out and collection_path.name.startswith("test_") else None
 
 
+@pytest.fixture(autouse=True, params=["reference", "numpy"])
+def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Every comparison is made for the meaning of the ops and for the compiled program."""
+    from tests.peers import twin
+
+    monkeypatch.setattr(twin, "DEVICE", request.param)
+    return str(request.param)
+
+
 @pytest.fixture
 def agree(record_property: Callable[[str, object], None]) -> Agree:
     """`agree(errors)`: no relative error (name -> number) is above the tolerance; the largest is kept in the report."""

@@ -1,11 +1,11 @@
-"""Twins of recurrent cells and attention that PyTorch does not have, or has otherwise, as formulas on the text's weights."""
+"""Twins of cells and attention that PyTorch does not have, or has otherwise: formulas on the weights of the text."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from tests.peers.carry import Own
-from tests.peers.twin import Tensor, nn, torch
+from tests.peers.twin import Module, Tensor, nn, torch
 
 
 class GRUCell(Own):
@@ -37,7 +37,7 @@ class GRU(GRUCell):
         return torch.stack([found[t] for t in steps], 1)
 
 
-class Both(nn.Module):  # type: ignore[name-defined,misc]
+class Both(Module):
     """Two layers side by side."""
 
     def __init__(self, there: Any, back: Any):
@@ -80,7 +80,7 @@ def lstm(inputs: int, units: int, forget: float = 0.0, **named: Any) -> Any:
     return layer
 
 
-class First(nn.Module):  # type: ignore[name-defined,misc]
+class First(Module):
     """The first result of a module that has several."""
 
     def __init__(self, module: Any):

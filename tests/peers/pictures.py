@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 from tests.peers.layers import Bahdanau, GRUCell
-from tests.peers.twin import F, Tensor, nn, torch
-
-Module = nn.Module
+from tests.peers.twin import F, Module, Tensor, nn, torch
 
 
-class Conv(Module):  # type: ignore[misc]
+class Conv(Module):
     """Zeros around so that n pixels become ceil(n / stride), the odd one behind; PyTorch has this for stride 1 only."""
 
     def __init__(self, i: int, o: int, k: int, stride: int = 1, bias: bool = False, groups: int = 1):
@@ -27,7 +26,7 @@ class Conv(Module):  # type: ignore[misc]
         return self.conv(F.pad(x, around))
 
 
-class Mean(Module):  # type: ignore[misc]
+class Mean(Module):
     """Over space."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -42,13 +41,13 @@ def unit(i: int, o: int, k: int = 3, stride: int = 1) -> list[Any]:
 def dense(*sizes: int, act: Callable[[], Any] = nn.ReLU) -> Any:
     """Linear layers with activations between them, on flattened input."""
     layers: list[Any] = [nn.Flatten()]
-    for i, o in zip(sizes, sizes[1:], strict=False):
+    for i, o in pairwise(sizes):
         layers += [nn.Linear(i, o), act()]
     return nn.Sequential(*layers[:-1])
 
 
 # ---------------------------------------------------------------- perceptrons
-class Residual(Module):  # type: ignore[misc]
+class Residual(Module):
     def __init__(self, layer: Any):
         super().__init__()
         self.layer = layer
@@ -57,7 +56,7 @@ class Residual(Module):  # type: ignore[misc]
         return x + self.layer(x)
 
 
-class Highway(Module):  # type: ignore[misc]
+class Highway(Module):
     def __init__(self, n: int):
         super().__init__()
         self.gate, self.layer = nn.Linear(n, n), nn.Linear(n, n)
@@ -67,7 +66,7 @@ class Highway(Module):  # type: ignore[misc]
         return t * torch.relu(self.layer(x)) + (1 - t) * x
 
 
-class Spirals(Module):  # type: ignore[misc]
+class Spirals(Module):
     def __init__(self) -> None:
         super().__init__()
         self.hidden = nn.ModuleList(nn.Linear(n, 5) for n in (2, 7, 12))
@@ -114,7 +113,7 @@ def vgg(stages: tuple[tuple[int, int], ...], hidden: int) -> Any:
 
 
 # ---------------------------------------------------------------- residual networks
-class Block(Module):  # type: ignore[misc]
+class Block(Module):
     """relu(main + skip); the skip is the identity where it can be, else as `option` says."""
 
     def __init__(self, main: list[Any], i: int, o: int, stride: int, option: str = "B"):
@@ -173,7 +172,7 @@ def imagenet_resnet(width: int, counts: tuple[int, ...], deep: bool) -> Any:
 
 
 # ---------------------------------------------------------------- dense networks
-class Grow(Module):  # type: ignore[misc]
+class Grow(Module):
     """x and what a layer makes of it, side by side."""
 
     def __init__(self, *layer: Any):
@@ -192,7 +191,7 @@ def before(i: int, o: int, k: int) -> list[Any]:
 def densenet(
     stem: list[Any], i: int, growth: int, counts: tuple[int, ...], narrow: int, halve: bool, classes: int
 ) -> Any:
-    """`narrow`: channels of the 1 x 1 convolution in front of each layer's, or 0; `halve`: the channels between blocks."""
+    """`narrow`: channels of a 1 x 1 convolution in front of each layer's, or 0; `halve` the channels between blocks."""
     layers = stem
     for s, count in enumerate(counts):
         if s:
@@ -208,7 +207,7 @@ def densenet(
 
 
 # ---------------------------------------------------------------- a number for each pixel
-class UNet(Module):  # type: ignore[misc]
+class UNet(Module):
     """What is on the way down is cropped to what comes up; `make(i, o)` are the two convolutions of a level."""
 
     def __init__(self, i: int, n: int, depth: int, make: Callable[[int, int], Any]):
@@ -242,7 +241,7 @@ def scenes() -> Any:
     return nn.Sequential(UNet(1, 8, 3, double), nn.Conv2d(8, 11, 1))
 
 
-class Depth(Module):  # type: ignore[misc]
+class Depth(Module):
     def __init__(self) -> None:
         super().__init__()
         larger = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False)
@@ -259,7 +258,7 @@ class Depth(Module):  # type: ignore[misc]
 
 
 # ---------------------------------------------------------------- small digits, scenes
-class Light(Module):  # type: ignore[misc]
+class Light(Module):
     """Depthwise, 1 x 1, squeeze and excite."""
 
     def __init__(self, i: int, o: int, stride: int):
@@ -279,7 +278,7 @@ def mobile() -> Any:
     return nn.Sequential(*unit(1, 16), *light, Mean(), nn.Linear(64, 10))
 
 
-class Detect(Module):  # type: ignore[misc]
+class Detect(Module):
     def __init__(self, side: int) -> None:
         super().__init__()
         layers: list[Any] = []
@@ -293,7 +292,7 @@ class Detect(Module):  # type: ignore[misc]
         return torch.sigmoid(self.place(h)), self.kind(h)
 
 
-class Count(Module):  # type: ignore[misc]
+class Count(Module):
     def __init__(self) -> None:
         super().__init__()
         layers: list[Any] = []
@@ -308,7 +307,7 @@ class Count(Module):  # type: ignore[misc]
         return self.say(torch.cat([torch.einsum("bchw,bhw->bc", f, fit), q], 1))
 
 
-class Caption(Module):  # type: ignore[misc]
+class Caption(Module):
     def __init__(self) -> None:
         super().__init__()
         self.see = nn.Sequential(*unit(1, 16, stride=2), *unit(16, 32, stride=2), *unit(32, 64, stride=2))

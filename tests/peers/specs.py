@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tests.peers.twin import Array, Errors, F, Tensor, Twin, compare, compare_loss, nn, session
+from tests.peers.twin import Array, Errors, F, Module, Tensor, Twin, compare, compare_loss, session
 from zhdsl.ir.graph import Port
 from zhdsl.runtime.session import Session
 
+EMPTY: Mapping[str, Any] = {}
 SPECS = Path(__file__).parent.parent.parent / "specs"
 Loss = Callable[..., Tensor]
 PREPARE = re.compile(r"(?m)^ *prepare\.(\w+) *= (\w+) -> standardize(?:\[(\w+)\])?$")
@@ -31,37 +32,54 @@ class Row:
         name: of the model or recipe.
         twin: makes the module.
         loss: from the twin's results and the fields of the data, by name; `None` where there is no recipe.
-        edits: pieces of the text and what stands for them here; each must be there.
+        edits: patterns and what stands for them here; each must be found.
+        consts: other values of the text's constants.
+        below: what the whole numbers of inputs and fields are smaller than, by name; for the others: drawn from 0 to 1.
         sizes: of the symbols, by name.
-        below: what the whole numbers of inputs and fields are smaller than, by name.
     """
 
     file: str
     name: str
     twin: Callable[[], Any]
-    loss: Loss | None = None
-    edits: Mapping[str, str] = field(default_factory=dict)
-    sizes: Mapping[str, int] = field(default_factory=dict)
-    below: Mapping[str, int] = field(default_factory=dict)
+    loss: Loss | None
+    edits: Mapping[str, str]
+    consts: Mapping[str, int]
+    below: Mapping[str, int]
+    sizes: Mapping[str, int]
 
     def __str__(self) -> str:
         return f"{self.file}:{self.name}"
 
 
+def row(
+    file: str,
+    name: str,
+    twin: Callable[[], Any],
+    loss: Loss | None = None,
+    *,
+    edits: Mapping[str, str] = EMPTY,
+    consts: Mapping[str, int] = EMPTY,
+    below: Mapping[str, int] = EMPTY,
+    **sizes: int,
+) -> Row:
+    """A `Row`, with sizes as `B=3`."""
+    return Row(file, name, twin, loss, edits, consts, {"label": 10, **below}, sizes)
+
+
 def small(row: Row) -> Session:
     """The spec's session, without chance and with its sizes replaced."""
     text = (SPECS / row.file).read_text(encoding="utf-8")
-    for old, new in row.edits.items():
-        assert old in text, f"{row.file} has no {old!r}"
-        text = text.replace(old, new)
+    for pattern, new in row.edits.items():
+        text, count = re.subn(pattern, new, text)
+        assert count, f"{row.file} has no {pattern}"
     text = re.sub(r"dropout\[[^\]]*\]", "dropout[0]", text)
     text = re.sub(r"\bP = 0\.\d+", "P = 0", text)
     text = re.sub(r"(?m)^( *augment\b.*|check .*)\n", "", text)
-    return session(text, row.name)
+    return session(text, row.name, row.consts)
 
 
 def drawn(row: Row, port: Port, rng: Any) -> Array:
-    """Numbers for an input or field: normal, 0 or 1 for targets `y`, or whole ones below the row's bound."""
+    """Numbers for an input or field: normal, or as the row says in `below`."""
     shape = port.node.type.shape(dict(row.sizes), port.order)
     if port.node.type.dtype == "i32":
         return np.asarray(rng.integers(0, row.below[port.name], shape), np.int32)
@@ -78,7 +96,7 @@ def standardized(m: Session) -> dict[str, tuple[int, ...]]:
     return found
 
 
-class LossTwin(nn.Module):  # type: ignore[name-defined,misc]
+class LossTwin(Module):
     """The loss of a twin on the fields of the data."""
 
     def __init__(self, model: Any, inputs: list[str], loss: Loss, standard: Mapping[str, tuple[int, ...]]):
@@ -113,7 +131,7 @@ def _named(mode: str, errors: Errors) -> Errors:
 
 # ---------------------------------------------------------------- losses
 def classes(name: str = "label", axis: int = 1, smooth: float = 0.0, skip: int = -100) -> Loss:
-    """Cross entropy with the labels in the field `name`; the classes on `axis` of the results; the label `skip` left out."""
+    """Cross entropy: labels in the field `name`, classes on `axis` of the results, the label `skip` left out."""
 
     def loss(logits: Tensor, **fields: Tensor) -> Tensor:
         label = fields[name].long()

@@ -53,7 +53,7 @@ def test_a_function_is_pytorchs(name: str, agree: Agree) -> None:
     agree(compare(block("x: [B, D=8]", f"x -> {name}"), lambda w, x: ACTIVATIONS[name](x), [x]))
 
 
-# Far out, and near 0, errors are absolute: ours are those of sums with 1 (1 + tanh, e^x - 1), PyTorch's tails are finer.
+# Far out, and near 0, errors are absolute: ours are of sums with 1 (1 + tanh, e^x - 1), PyTorch's tails are finer.
 FAR = (-1e3, -100.0, -40.0, -20.5, -1e-9, 1e-300, 1e-9, 20.5, 40.0, 100.0, 700.0, 1e3)
 SMOOTH = [n for n in ACTIVATIONS if "[" not in n and n not in ("sign", "mish")]
 

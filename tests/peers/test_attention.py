@@ -10,7 +10,7 @@ import pytest
 from tests.peers.carry import Own
 from tests.peers.conftest import Agree
 from tests.peers.layers import causal, positions
-from tests.peers.twin import F, Tensor, block, compare, nn, torch
+from tests.peers.twin import F, Module, Tensor, block, compare, nn, torch
 
 pytestmark = pytest.mark.torch
 RNG = np.random.default_rng(14)
@@ -34,7 +34,7 @@ def scaled_dot_product(q: Tensor, k: Tensor, v: Tensor, keep: Tensor, is_causal:
 @pytest.mark.parametrize("is_causal", [False, True], ids=["all", "causal"])
 def test_scaled_dot_product_attention_is_pytorchs(keep: Any, is_causal: bool, agree: Agree) -> None:
     m = block(SIGNATURE, f"attention[causal = {str(is_causal).lower()}](q, k, v, keep)")
-    agree(compare(m, lambda w, *x: scaled_dot_product(*x, is_causal), [Q, K, V, keep]))
+    agree(compare(m, lambda w, q, k, v, keep: scaled_dot_product(q, k, v, keep, is_causal), [Q, K, V, keep]))
 
 
 def test_where_there_is_nothing_to_see_results_and_gradients_are_zero() -> None:
@@ -50,7 +50,7 @@ def attention(width: int = 8, **named: Any) -> Any:
     return nn.MultiheadAttention(8, 2, batch_first=True, kdim=width, vdim=width, **named)
 
 
-class Look(nn.Module):  # type: ignore[name-defined,misc]
+class Look(Module):
     """PyTorch's attention from x at m, without its table of weights."""
 
     def __init__(self, module: Any, is_causal: bool = False):
@@ -63,6 +63,17 @@ class Look(nn.Module):  # type: ignore[name-defined,misc]
         return self.module(x, m, m, key_padding_mask=hidden, attn_mask=mask, need_weights=False)[0]
 
 
+class Self(Module):
+    """x looks at itself."""
+
+    def __init__(self, look: Any):
+        super().__init__()
+        self.look = look
+
+    def forward(self, x: Tensor, keep: Tensor) -> Tensor:
+        return self.look(x, x, keep)
+
+
 @pytest.mark.parametrize("bias", ["none", "zeros"])
 @pytest.mark.parametrize("keep", [KEEP, NOTHING], ids=["padding", "a row with nothing to see"])
 def test_multi_head_attention_is_pytorchs(bias: str, keep: Any, agree: Agree) -> None:
@@ -73,17 +84,7 @@ def test_multi_head_attention_is_pytorchs(bias: str, keep: Any, agree: Agree) ->
 @pytest.mark.parametrize("is_causal", [False, True], ids=["all", "causal"])
 def test_self_attention_is_pytorchs(is_causal: bool, agree: Agree) -> None:
     body = f"SelfAttention[2, causal = {str(is_causal).lower()}, bias = zeros](x, keep)"
-    look = Look(attention(), is_causal)
-
-    class Self(nn.Module):  # type: ignore[name-defined,misc]
-        def __init__(self) -> None:
-            super().__init__()
-            self.look = look
-
-        def forward(self, x: Tensor, keep: Tensor) -> Tensor:
-            return self.look(x, x, keep)
-
-    agree(compare(block("x: [B, T, D=8], keep: bool[B, T]", body), Self(), [X, KEEP_X]))
+    agree(compare(block("x: [B, T, D=8], keep: bool[B, T]", body), Self(Look(attention(), is_causal)), [X, KEEP_X]))
 
 
 @pytest.mark.parametrize("where", ["padding behind", "padding in front"])
@@ -91,12 +92,7 @@ def test_causal_attention_with_padding_in_front_sees_nothing_there(where: str, a
     """With padding in front the first positions see nothing at all: zeros, in PyTorch too, and no NaN."""
     keep = KEEP_X if where == "padding behind" else KEEP_X[:, ::-1].copy()
     m = block("x: [B, T, D=8], keep: bool[B, T]", "SelfAttention[2, causal = true](x, keep)")
-
-    class Self(Look):
-        def forward(self, x: Tensor, keep: Tensor) -> Tensor:  # type: ignore[override]
-            return super().forward(x, x, keep)
-
-    agree(compare(m, Self(attention(bias=False), True), [X, keep]))
+    agree(compare(m, Self(Look(attention(bias=False), True)), [X, keep]))
 
 
 LAYER = {"d_model": 8, "nhead": 2, "dim_feedforward": 12, "dropout": 0.0, "batch_first": True}
@@ -110,7 +106,7 @@ def test_an_encoder_layer_is_pytorchs(bias: str, first: bool, activation: str, a
     m = block("x: [B, T, D=8], keep: bool[B, T]", f"EncoderLayer[2, 12, P = 0, {options}](x, keep)")
     layer = nn.TransformerEncoderLayer(**LAYER, activation=activation, norm_first=first)
 
-    class Twin(nn.Module):  # type: ignore[name-defined,misc]
+    class Twin(Module):
         def __init__(self) -> None:
             super().__init__()
             self.layer = layer
@@ -121,7 +117,7 @@ def test_an_encoder_layer_is_pytorchs(bias: str, first: bool, activation: str, a
     agree(compare(m, Twin(), [X, KEEP_X], train=True))
 
 
-class Decoder(nn.Module):  # type: ignore[name-defined,misc]
+class Decoder(Module):
     """PyTorch's decoder layers on targets y and a memory m."""
 
     def __init__(self, layers: int):
@@ -135,7 +131,10 @@ class Decoder(nn.Module):  # type: ignore[name-defined,misc]
         return y
 
 
-@pytest.mark.parametrize("body", ["DecoderLayer[2, 12, P = 0, bias = zeros]", "DecoderLayer[2, 12, P = 0]", "Decoder[2, 2, 12, P = 0]"])  # fmt: skip
+DECODERS = ("DecoderLayer[2, 12, P = 0, bias = zeros]", "DecoderLayer[2, 12, P = 0]", "Decoder[2, 2, 12, P = 0]")
+
+
+@pytest.mark.parametrize("body", DECODERS)
 def test_decoder_layers_are_pytorchs(body: str, agree: Agree) -> None:
     m = block("y: [B, T, D=8], m: [B, S, M=8], keep: bool[B, T], keep_m: bool[B, S]", f"{body}(y, m, keep, keep_m)")
     memory = RNG.normal(size=(3, 7, 8))
@@ -150,7 +149,7 @@ def test_trained_positions_are_a_table(agree: Agree) -> None:
     agree(compare(block("x: [B, T, D=8]", "x -> Positions[9]"), lambda w, x: x + w("W")[:5], [X]))
 
 
-class Patches(nn.Module):  # type: ignore[name-defined,misc]
+class Patches(Module):
     """As torchvision cuts pictures: a convolution with stride."""
 
     def __init__(self) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.peers.carry import Own
 from tests.peers.conftest import Agree
-from tests.peers.twin import F, Tensor, Twin, block, compare, nn, torch
+from tests.peers.twin import F, Module, Tensor, Twin, block, compare, nn, torch
 
 pytestmark = pytest.mark.torch
 RNG = np.random.default_rng(12)
@@ -48,7 +48,7 @@ def padded(low: int, high: int, conv: Any) -> Any:
     return nn.Sequential(nn.ZeroPad2d((low, high, low, high)), conv)
 
 
-class Highway(nn.Module):  # type: ignore[name-defined,misc]
+class Highway(Module):
     def __init__(self, n: int):
         super().__init__()
         self.gate, self.layer = nn.Linear(n, n), nn.Linear(n, n)
@@ -58,7 +58,7 @@ class Highway(nn.Module):  # type: ignore[name-defined,misc]
         return t * torch.relu(self.layer(x)) + (1 - t) * x
 
 
-class SqueezeExcite(nn.Module):  # type: ignore[name-defined,misc]
+class SqueezeExcite(Module):
     def __init__(self, n: int, ratio: int):
         super().__init__()
         self.down, self.up = nn.Linear(n, n // ratio), nn.Linear(n // ratio, n)
@@ -110,7 +110,8 @@ NORMS = [
 NORMS += [
     Row(f"x -> {text}", shape, norm(4, momentum=momentum), train)
     for text, momentum in (("BatchNorm", 0.1), ("BatchNorm[momentum = 0.7]", 0.3))
-    for shape, norm in ((CHANNELS, nn.BatchNorm1d), (LINE, nn.BatchNorm1d), (IMAGE, nn.BatchNorm2d), (VOLUME, nn.BatchNorm3d))
+    for shape, norm in zip(
+        (CHANNELS, LINE, IMAGE, VOLUME), (nn.BatchNorm1d, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d), strict=True)
     for train in (False, True)
 ]  # fmt: skip
 CONVOLUTIONS = [
@@ -124,7 +125,7 @@ CONVOLUTIONS = [
     Row('x -> Conv[5, 3, pad = "full"]', IMAGE, plain(nn.Conv2d, 4, 5, 3, padding=2)),
     Row("x -> Conv[5, 3, stride = 2, pad = 1]", IMAGE, plain(nn.Conv2d, 4, 5, 3, 2, 1)),
     Row("x -> Conv[5, 3, stride = 3, pad = 0]", VOLUME, plain(nn.Conv3d, 4, 5, 3, 3)),
-    Row("x -> Conv[5, 3, stride = 2]", VOLUME[:2] + (5, 5, 7), plain(nn.Conv3d, 4, 5, 3, 2, 1)),
+    Row("x -> Conv[5, 3, stride = 2]", (2, 4, 5, 5, 7), plain(nn.Conv3d, 4, 5, 3, 2, 1)),
     Row("x -> Conv[5, 3, stride = 2]", (2, 4, 8, 6), padded(0, 1, plain(nn.Conv2d, 4, 5, 3, 2))),
     Row("x -> Conv[5, 3, dilation = 2, pad = 2]", IMAGE, plain(nn.Conv2d, 4, 5, 3, 1, 2, 2)),
     Row("x -> Conv[5, 2, stride = 2, dilation = 3, pad = 1]", LINE, plain(nn.Conv1d, 4, 5, 2, 2, 1, 3)),

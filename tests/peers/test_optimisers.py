@@ -1,4 +1,4 @@
-"""Optimisers and schedules: five steps on the same gradients, rates over a whole run, and whole steps with all of it."""
+"""Optimisers and schedules: five steps on the same gradients, rates over a whole run, and whole training steps."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from zhdsl.runtime import pipeline
 from zhdsl.runtime.session import Session
 
 pytestmark = pytest.mark.torch
-O, S = torch.optim, torch.optim.lr_scheduler
+optim, S = torch.optim, torch.optim.lr_scheduler
 STEPS = 5
 TEXT = """
 dataset pairs[file = "pairs.csv"] -> (x: [B, D=5], y: i32[B])
@@ -36,28 +36,28 @@ def recipe(*entries: str) -> Session:
 # ---------------------------------------------------------------- an optimiser alone
 # Decay spares biases, so their group in PyTorch has none.
 OPTIMISERS: dict[str, tuple[Any, dict[str, Any]]] = {
-    "sgd[0.1]": (O.SGD, {"lr": 0.1}),
-    "sgd[0.1, momentum = 0.9]": (O.SGD, {"lr": 0.1, "momentum": 0.9}),
-    "sgd[0.1, momentum = 0.9, nesterov = true]": (O.SGD, {"lr": 0.1, "momentum": 0.9, "nesterov": True}),
-    "sgd[0.1, decay = 0.05]": (O.SGD, {"lr": 0.1, "weight_decay": 0.05}),
-    "sgd[0.1, momentum = 0.8, decay = 0.05]": (O.SGD, {"lr": 0.1, "momentum": 0.8, "weight_decay": 0.05}),
+    "sgd[0.1]": (optim.SGD, {"lr": 0.1}),
+    "sgd[0.1, momentum = 0.9]": (optim.SGD, {"lr": 0.1, "momentum": 0.9}),
+    "sgd[0.1, momentum = 0.9, nesterov = true]": (optim.SGD, {"lr": 0.1, "momentum": 0.9, "nesterov": True}),
+    "sgd[0.1, decay = 0.05]": (optim.SGD, {"lr": 0.1, "weight_decay": 0.05}),
+    "sgd[0.1, momentum = 0.8, decay = 0.05]": (optim.SGD, {"lr": 0.1, "momentum": 0.8, "weight_decay": 0.05}),
     "sgd[0.1, momentum = 0.8, decay = 0.05, nesterov = true]": (
-        O.SGD, {"lr": 0.1, "momentum": 0.8, "weight_decay": 0.05, "nesterov": True}),
-    "adam": (O.Adam, {}),
-    "adam[lr = 0.02, beta = (0.8, 0.95), eps = 1e-3]": (O.Adam, {"lr": 0.02, "betas": (0.8, 0.95), "eps": 1e-3}),
-    "adam[lr = 0.02, decay = 0.1]": (O.Adam, {"lr": 0.02, "weight_decay": 0.1}),
-    "adamw[lr = 0.02]": (O.AdamW, {"lr": 0.02}),
+        optim.SGD, {"lr": 0.1, "momentum": 0.8, "weight_decay": 0.05, "nesterov": True}),
+    "adam": (optim.Adam, {}),
+    "adam[lr = 0.02, beta = (0.8, 0.95), eps = 1e-3]": (optim.Adam, {"lr": 0.02, "betas": (0.8, 0.95), "eps": 1e-3}),
+    "adam[lr = 0.02, decay = 0.1]": (optim.Adam, {"lr": 0.02, "weight_decay": 0.1}),
+    "adamw[lr = 0.02]": (optim.AdamW, {"lr": 0.02}),
     "adamw[lr = 0.02, decay = 0.3, beta = (0.9, 0.99)]": (
-        O.AdamW, {"lr": 0.02, "weight_decay": 0.3, "betas": (0.9, 0.99)}),
-    "rmsprop": (O.RMSprop, {}),
-    "rmsprop[lr = 0.03, alpha = 0.9, momentum = 0.8]": (O.RMSprop, {"lr": 0.03, "alpha": 0.9, "momentum": 0.8}),
-    "adagrad": (O.Adagrad, {}),
-    "adagrad[lr = 0.3, eps = 1e-3]": (O.Adagrad, {"lr": 0.3, "eps": 1e-3}),
-    "adadelta": (O.Adadelta, {}),
-    "adadelta[lr = 0.5, rho = 0.8, eps = 1e-4]": (O.Adadelta, {"lr": 0.5, "rho": 0.8, "eps": 1e-4}),
-    "rprop": (O.Rprop, {}),
+        optim.AdamW, {"lr": 0.02, "weight_decay": 0.3, "betas": (0.9, 0.99)}),
+    "rmsprop": (optim.RMSprop, {}),
+    "rmsprop[lr = 0.03, alpha = 0.9, momentum = 0.8]": (optim.RMSprop, {"lr": 0.03, "alpha": 0.9, "momentum": 0.8}),
+    "adagrad": (optim.Adagrad, {}),
+    "adagrad[lr = 0.3, eps = 1e-3]": (optim.Adagrad, {"lr": 0.3, "eps": 1e-3}),
+    "adadelta": (optim.Adadelta, {}),
+    "adadelta[lr = 0.5, rho = 0.8, eps = 1e-4]": (optim.Adadelta, {"lr": 0.5, "rho": 0.8, "eps": 1e-4}),
+    "rprop": (optim.Rprop, {}),
     "rprop[lr = 0.1, up = 1.5, down = 0.4, least = 0.06, most = 0.2]": (
-        O.Rprop, {"lr": 0.1, "etas": (0.4, 1.5), "step_sizes": (0.06, 0.2)}),
+        optim.Rprop, {"lr": 0.1, "etas": (0.4, 1.5), "step_sizes": (0.06, 0.2)}),
 }  # fmt: skip
 
 
@@ -79,7 +79,7 @@ def stepped(m: Session, gradients: list[dict[str, Any]]) -> dict[str, Any]:
 def stepped_there(m: Session, optimiser: Any, named: dict[str, Any], gradients: list[dict[str, Any]]) -> dict[str, Any]:
     weights = {path: torch.tensor(a, requires_grad=True) for path, a in m.params.items()}
     groups: list[dict[str, Any]] = [{"params": [weights["dense.W"]]}, {"params": [weights["dense.b"]]}]
-    if named.get("weight_decay") or optimiser is O.AdamW:
+    if named.get("weight_decay") or optimiser is optim.AdamW:
         groups[1]["weight_decay"] = 0.0
     there = optimiser(groups, **named)
     for step in gradients:
@@ -125,14 +125,15 @@ SCHEDULES: dict[str, Any] = {
 
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_a_schedule_has_pytorchs_values(name: str, agree: Agree) -> None:
-    graph = recipe("optimizer = sgd", f"schedule = {name}").recipe.rate
+    m = recipe("optimizer = sgd", f"schedule = {name}")
+    graph = m.recipe.rate
     assert graph is not None
     (counter,) = graph.of_role("counter")
-    program = pipeline.compile_graph(graph, "reference", "float64")
+    program = pipeline.compile_graph(graph, m.device, m.dtype)
     found = [
         float(program.run({("counter", counter.name): np.asarray(k, np.int32)})["result", "rate"]) for k in range(100)
     ]
-    there = O.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+    there = optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
     schedule, wanted = SCHEDULES[name](there), []
     for _ in range(100):
         wanted.append(schedule.get_last_lr()[0])
@@ -148,19 +149,19 @@ def batches(n: int) -> list[dict[str, Any]]:
 
 
 WHOLE: dict[str, tuple[tuple[str, ...], Any, Any, Any]] = {
-    "sgd, no clip": (("optimizer = sgd[0.1, momentum = 0.9]",), lambda p: O.SGD(p, 0.1, 0.9), None, None),
+    "sgd, no clip": (("optimizer = sgd[0.1, momentum = 0.9]",), lambda p: optim.SGD(p, 0.1, 0.9), None, None),
     "sgd, clip by norm": (
         ("optimizer = sgd[0.5]", "clip = clip_norm[0.7]"),
-        lambda p: O.SGD(p, 0.5), lambda p: _clip_exactly(p, 0.7), None),
+        lambda p: optim.SGD(p, 0.5), lambda p: _clip_exactly(p, 0.7), None),
     "sgd, clip by norm, which is never reached": (
         ("optimizer = sgd[0.5]", "clip = clip_norm[1e3]"),
-        lambda p: O.SGD(p, 0.5), lambda p: nn.utils.clip_grad_norm_(p, 1e3), None),
+        lambda p: optim.SGD(p, 0.5), lambda p: nn.utils.clip_grad_norm_(p, 1e3), None),
     "sgd, clip by value": (
         ("optimizer = sgd[0.5]", "clip = clip_value[0.1]"),
-        lambda p: O.SGD(p, 0.5), lambda p: nn.utils.clip_grad_value_(p, 0.1), None),
+        lambda p: optim.SGD(p, 0.5), lambda p: nn.utils.clip_grad_value_(p, 0.1), None),
     "adam, clip, schedule": (
         ("optimizer = adam[lr = 0.05]", "clip = clip_norm[0.7]", "schedule = cosine[20, warmup = 3]"),
-        lambda p: O.Adam(p, 0.05), lambda p: _clip_exactly(p, 0.7),
+        lambda p: optim.Adam(p, 0.05), lambda p: _clip_exactly(p, 0.7),
         one_after_the_other(3, lambda o: S.CosineAnnealingLR(o, 17))),
 }  # fmt: skip
 
@@ -198,7 +199,7 @@ def test_whole_training_steps_are_pytorchs(name: str, agree: Agree) -> None:
 def test_pytorchs_clip_differs_by_what_it_adds_to_the_norm() -> None:
     """g c / norm here (Pascanu et al. 2013, alg. 1), g c / (norm + 1e-6) there."""
     m, batch = recipe("optimizer = sgd[1.0]", "clip = clip_norm[0.7]"), batches(1)[0]
-    loss, gradients = m.value_and_grad(**batch)
+    _, gradients = m.value_and_grad(**batch)
     before = {path: a.copy() for path, a in m.params.items()}
     m.step(**batch)
     there = [nn.Parameter(torch.zeros(g.shape)) for g in gradients.values()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,70 +12,63 @@ from tests.peers import texts as t
 from tests.peers.carry import carried
 from tests.peers.conftest import Agree
 from tests.peers.layers import GRU, First, lstm
-from tests.peers.specs import SPECS, Row, classes, compared, small
-from tests.peers.twin import F, Tensor, Weights, compare, nn, session, torch
+from tests.peers.specs import SPECS, Row, classes, compared, row, small
+from tests.peers.twin import F, Module, Tensor, Weights, compare, nn, session, torch
 
 pytestmark = pytest.mark.torch
-TEXT = {"sizes": {"B": 3, "T": 7}, "below": {"x": 97, "next": 97}}
-SHORT = {"python_source[T = 64": "python_source[T = 7"}
-PAIRS = {"sizes": {"B": 3, "S": 6, "T": 5, "L": 5}}
 
 
-def pairs(v: int) -> dict[str, Any]:
-    return PAIRS | {"below": {"src": v, "tgt": v, "next": v}}
+def mse(p: Tensor, y: Tensor, **_: Tensor) -> Tensor:
+    return F.mse_loss(p, y)
 
 
-def smaller(**consts: tuple[str, int]) -> dict[str, str]:
-    """Other values of a text's constants, by name: as it is written, and what it is here."""
-    return {f"{name} = {old}": f"{name} = {new}" for name, (old, new) in consts.items()}
+CHARS = {"x": 97, "next": 97}
+SHORT = {r"python_source\[T = \d+": "python_source[T = 7"}
+
+
+def pairs(v: int) -> dict[str, int]:
+    return {"src": v, "tgt": v, "next": v}
 
 
 SEQUENCES = [
-    Row("sequences/adding.zh", "Add", lambda: t.one_answer(lstm(2, 64, 1.0), 64, 1),
-        lambda p, y, **_: F.mse_loss(p, y), sizes={"B": 3, "T": 50}),
-    Row("sequences/bidirectional.zh", "Rows", t.rows, classes(), sizes={"B": 3}, below={"label": 10}),
-    Row("sequences/char_models.zh", "Elman", lambda: t.chars(t.elman(64, 128), 64, 128), edits=SHORT, **TEXT),
-    Row("sequences/char_models.zh", "Lstm", lambda: t.chars(First(lstm(128, 128, 1.0)), 128, 128),
-        classes("next", 2), edits=SHORT, **TEXT),
-    Row("sequences/char_models.zh", "Gru", lambda: t.chars(GRU(128), 128, 128), edits=SHORT, **TEXT),
-    Row("sequences/char_models.zh", "Deep", lambda: t.chars(First(lstm(128, 128, 1.0, num_layers=2)), 128, 128),
-        edits=SHORT, **TEXT),
-    Row("sequences/char_stream.zh", "Stream", lambda: t.chars(First(lstm(128, 256, 1.0)), 128, 256),
-        classes("next", 2), edits={"T = 32": "T = 7"}, **TEXT),
-    Row("sequences/first_token.zh", "Elman", lambda: t.one_answer(t.elman(16, 32), 32, 8, 8, 16), classes(),
-        edits={"T = 50": "T = 9"}, sizes={"B": 5, "T": 9}, below={"x": 8, "label": 8}),
-    Row("sequences/first_token.zh", "Lstm", lambda: t.one_answer(lstm(16, 32, 3.0), 32, 8, 8, 16), classes(),
-        edits={"T = 50": "T = 9"}, sizes={"B": 5, "T": 9}, below={"x": 8, "label": 8}),
+    row("sequences/adding.zh", "Add", lambda: t.one_answer(lstm(2, 64, 1.0), 64, 1), mse,
+        edits={r"adding\[T = \d+": "adding[T = 9"}, B=3, T=9),
+    row("sequences/bidirectional.zh", "Rows", t.rows, classes(), B=3),
+    row("sequences/char_models.zh", "Elman", lambda: t.chars(t.elman(64, 128), 64, 128), below=CHARS, B=3, T=7),
+    row("sequences/char_models.zh", "Lstm", lambda: t.chars(First(lstm(128, 128, 1.0)), 128, 128),
+        classes("next", 2), edits=SHORT, below=CHARS, B=3, T=7),
+    row("sequences/char_models.zh", "Gru", lambda: t.chars(GRU(128), 128, 128), below=CHARS, B=3, T=7),
+    row("sequences/char_models.zh", "Deep", lambda: t.chars(First(lstm(128, 128, 1.0, num_layers=2)), 128, 128),
+        below=CHARS, B=3, T=7),
+    row("sequences/char_stream.zh", "Stream", lambda: t.chars(First(lstm(128, 256, 1.0)), 128, 256),
+        classes("next", 2), edits=SHORT, below=CHARS, B=3, T=7),
+    row("sequences/first_token.zh", "Elman", lambda: t.one_answer(t.elman(16, 32), 32, 8, 8, 16), classes(),
+        consts={"T": 9}, below={"x": 8, "label": 8}, B=5, T=9),
+    row("sequences/first_token.zh", "Lstm", lambda: t.one_answer(lstm(16, 32, 3.0), 32, 8, 8, 16), classes(),
+        consts={"T": 9}, below={"x": 8, "label": 8}, B=5, T=9),
 ]  # fmt: skip
+NO_DROPOUT = {r"coder\[2, H, 128\]": "coder[2, H, 128, 0]"}
+VIT = {r"EncoderLayer\[12,": "EncoderLayer[4,", r"Positions\[197\]": "Positions[7]", "H=224, W=224": "H=32, W=48",
+       "height = 224, width = 224": "height = 32, width = 48", "repeat 12": "repeat 2"}  # fmt: skip
 TRANSFORMERS = [
-    Row("transformers/decoder_lm.zh", "Lm", lambda: t.Causal(97, 16, 2, 4, "gelu"), classes("next", 2),
-        edits=smaller(D=("128", 16), H=("4", 2), T=("64", 7)), **TEXT),
-    Row("transformers/gpt2.zh", "GPT2", lambda: t.Causal(31, 16, 4, 12, lambda x: F.gelu(x, approximate="tanh")),
-        edits=smaller(V=("50_257", 31), D=("768", 16), H=("12", 4), L=("1_024", 9)), sizes=TEXT["sizes"], below={"x": 31}),
-    Row("transformers/bert.zh", "Bert", lambda: t.Bert(31, 16, 4, 12), sizes=TEXT["sizes"], below={"x": 31, "segment": 2},
-        edits=smaller(V=("30_522", 31), D=("768", 16), H=("12", 4), L=("512", 9))),
-    Row("transformers/encoder_classifier.zh", "Rows", t.classifier, classes(), sizes={"B": 3}, below={"label": 10}),
-    Row("transformers/number_words.zh", "Small", lambda: t.Transformer(28, 64, 4, 128, 2),
-        classes("next", 2, 0.1, 0), edits={"Encoder[2, H, 128]": "Encoder[2, H, 128, 0]", "Decoder[2, H, 128]":
-        "Decoder[2, H, 128, 0]"}, **pairs(28)),
-    Row("transformers/transformer.zh", "Transformer", lambda: t.Transformer(31, 16, 4, 24, 6), classes("next", 2, 0.1, 0),
-        edits=smaller(D=("512", 16), H=("8", 4), F=("2048", 24), V=("37_000", 31)), **pairs(31)),
-    Row("transformers/vit_b16.zh", "ViT", lambda: t.vit(16, 16, 4, 12, 1000, True, 1e-6), classes(), edits={
-        "D = 768": "D = 16", "EncoderLayer[12,": "EncoderLayer[4,", "Positions[197]": "Positions[7]",
-        "H=224, W=224": "H=32, W=48", "height = 224, width = 224": "height = 32, width = 48"},
-        sizes={"B": 3}, below={"label": 1000}),
-    Row("transformers/vit_digits.zh", "Small", lambda: t.vit(7, 64, 4, 3, 10, False), classes(),
-        sizes={"B": 3}, below={"label": 10}),
+    row("transformers/decoder_lm.zh", "Lm", lambda: t.Causal(97, 16, 2, 2, "gelu"), classes("next", 2),
+        edits=SHORT | {"repeat 4": "repeat 2"}, consts={"D": 16, "H": 2, "T": 7}, below=CHARS, B=3, T=7),
+    row("transformers/gpt2.zh", "GPT2", lambda: t.Causal(31, 16, 4, 2, partial(F.gelu, approximate="tanh")),
+        edits={"repeat 12": "repeat 2"}, consts={"V": 31, "D": 16, "H": 4, "L": 9}, below={"x": 31}, B=3, T=7),
+    row("transformers/bert.zh", "Bert", lambda: t.Bert(31, 16, 4, 2), edits={"repeat 12": "repeat 2"},
+        consts={"V": 31, "D": 16, "H": 4, "L": 9}, below={"x": 31, "segment": 2}, B=3, T=7),
+    row("transformers/encoder_classifier.zh", "Rows", t.classifier, classes(), B=3),
+    row("transformers/number_words.zh", "Small", lambda: t.Transformer(28, 64, 4, 128, 2), classes("next", 2, 0.1, 0),
+        edits=NO_DROPOUT, below=pairs(28), B=3, S=6, T=5),
+    row("transformers/transformer.zh", "Transformer", lambda: t.Transformer(31, 16, 4, 24, 2),
+        classes("next", 2, 0.1, 0), consts={"D": 16, "H": 4, "F": 24, "N": 2, "V": 31}, below=pairs(31), B=3, S=6, T=5),
+    row("transformers/vit_b16.zh", "ViT", lambda: t.vit(16, 16, 4, 2, 1000, True, 1e-6), classes(), edits=VIT,
+        consts={"D": 16}, below={"label": 1000}, B=3),
+    row("transformers/vit_digits.zh", "Small", lambda: t.vit(7, 64, 4, 3, 10, False), classes(), B=3),
 ]  # fmt: skip
 TRANSLATION = [
-    Row(
-        "translation/bahdanau.zh",
-        "Teach",
-        t.Attending,
-        classes("next", 2, skip=0),
-        **pairs(68) | {"sizes": {"B": 3, "S": 29, "T": 11}},
-    ),
-    Row("translation/seq2seq.zh", "Teach", t.Seq2Seq, classes("next", 2, skip=0), **pairs(28)),
+    row("translation/bahdanau.zh", "Teach", t.Taught, classes("next", 2, skip=0), below=pairs(68), B=3, S=29, T=11),
+    row("translation/seq2seq.zh", "Teach", t.Continued, classes("next", 2, skip=0), below=pairs(28), B=3, S=6, T=5),
 ]
 
 
@@ -89,7 +83,7 @@ def test_a_stream_goes_on_from_batch_to_batch(agree: Agree) -> None:
     first, second = rng.integers(0, 97, (2, 3, 7)).astype(np.int32)
     layer = lstm(128, 256, 1.0)
 
-    class Stream(nn.Module):  # type: ignore[name-defined,misc]
+    class Stream(Module):
         def __init__(self) -> None:
             super().__init__()
             self.embed, self.lstm, self.say = nn.Embedding(97, 128), layer, nn.Linear(256, 97)

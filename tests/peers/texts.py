@@ -7,18 +7,16 @@ from typing import Any
 
 from tests.peers.carry import Own
 from tests.peers.layers import GRU, Bahdanau, Both, First, GRUCell, LSTMCell, causal, positions
-from tests.peers.twin import Tensor, nn, torch
-
-Module = nn.Module
+from tests.peers.twin import Module, Tensor, nn, torch
 
 
 # ---------------------------------------------------------------- sequences
-class Last(Module):  # type: ignore[misc]
+class Last(Module):
     def forward(self, x: Tensor) -> Tensor:
         return x[:, -1]
 
 
-class Largest(Module):  # type: ignore[misc]
+class Largest(Module):
     def forward(self, x: Tensor) -> Tensor:
         return x.amax(1)
 
@@ -81,7 +79,7 @@ class Patches(Own):
         return pieces @ self.W + self.b
 
 
-class At(Module):  # type: ignore[misc]
+class At(Module):
     """The first word, or the mean of all."""
 
     def __init__(self, first: bool):
@@ -99,7 +97,7 @@ def vit(patch: int, d: int, h: int, layers: int, answers: int, asks: bool, eps: 
     return nn.Sequential(*front, *body, nn.LayerNorm(d, eps), At(asks), nn.Linear(d, answers))
 
 
-class Squeeze(Module):  # type: ignore[misc]
+class Squeeze(Module):
     """A picture of one channel as a sequence of rows."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -111,7 +109,7 @@ def classifier() -> Any:
     return nn.Sequential(Squeeze(), nn.Linear(28, 64), Table(), *body, At(False), nn.Linear(64, 10))
 
 
-class Causal(Module):  # type: ignore[misc]
+class Causal(Module):
     """A language model whose output is tied with its embedding."""
 
     def __init__(self, v: int, d: int, h: int, layers: int, activation: Any):
@@ -127,7 +125,7 @@ class Causal(Module):  # type: ignore[misc]
         return self.norm(h) @ self.embed.weight.T
 
 
-class Bert(Module):  # type: ignore[misc]
+class Bert(Module):
     def __init__(self, v: int, d: int, h: int, layers: int):
         super().__init__()
         self.word, self.part, self.place = nn.Embedding(v, d), nn.Embedding(2, d), Table()
@@ -142,7 +140,7 @@ class Bert(Module):  # type: ignore[misc]
         return h, torch.tanh(self.pool(h[:, 0]))
 
 
-class Transformer(Module):  # type: ignore[misc]
+class Transformer(Module):
     """One embedding for source, target and output; 0 is padding."""
 
     def __init__(self, v: int, d: int, h: int, f: int, layers: int):
@@ -163,7 +161,7 @@ class Transformer(Module):  # type: ignore[misc]
 
 
 # ---------------------------------------------------------------- translation
-class Attending(Module):  # type: ignore[misc]
+class Attending(Module):
     """Bahdanau's: a GRU in both directions reads, a GRU writes and looks back at every step."""
 
     def __init__(self, v: int = 68):
@@ -179,6 +177,10 @@ class Attending(Module):  # type: ignore[misc]
         s = self.cell(torch.cat([self.target(word), c], -1), s)
         return self.say(s), s, alpha
 
+
+class Taught(Attending):
+    """The next letter after each of those that are given."""
+
     def forward(self, src: Tensor, tgt: Tensor) -> Tensor:
         m, s, found = self.read(src), torch.zeros(len(src), 64), []
         for word in tgt.unbind(1):
@@ -190,7 +192,7 @@ class Attending(Module):  # type: ignore[misc]
 class Greedy(Attending):
     """The most likely letter at each of 11 steps, and where it looked."""
 
-    def forward(self, src: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+    def forward(self, src: Tensor) -> tuple[Tensor, Tensor]:
         m, s, word, found = self.read(src), torch.zeros(len(src), 64), torch.ones_like(src[:, 0]), []
         for _ in range(11):
             y, s, alpha = self.step(word, s, m, src != 0)
@@ -203,7 +205,7 @@ class Greedy(Attending):
 class Beam(Attending):
     """The four most likely sequences: PyTorch's `topk` over the letters of all beams of a sample."""
 
-    def forward(self, src: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # type: ignore[override]
+    def forward(self, src: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         b, k, v = len(src), 4, self.say.out_features
         m = self.read(src).repeat_interleave(k, 0)
         keep = (src != 0).repeat_interleave(k, 0)
@@ -221,7 +223,7 @@ class Beam(Attending):
         return torch.stack(tokens), torch.stack(parents), score
 
 
-class Seq2Seq(Module):  # type: ignore[misc]
+class Seq2Seq(Module):
     """A source read backwards becomes the state from which the target is written."""
 
     def __init__(self, v: int = 28, n: int = 128):
@@ -236,6 +238,10 @@ class Seq2Seq(Module):  # type: ignore[misc]
             h, c = torch.where(keep, new[0], h), torch.where(keep, new[1], c)
         return h, c
 
+
+class Continued(Seq2Seq):
+    """The next letter after each of those that are given."""
+
     def forward(self, src: Tensor, tgt: Tensor) -> Tensor:
         (h, c), found = self.read(src), []
         for word in self.target(tgt).unbind(1):
@@ -247,7 +253,7 @@ class Seq2Seq(Module):  # type: ignore[misc]
 class Writer(Seq2Seq):
     """The most likely letter at each of 30 steps."""
 
-    def forward(self, src: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(self, src: Tensor) -> Tensor:
         (h, c), word, found = self.read(src), torch.ones_like(src[:, 0]), []
         for _ in range(30):
             h, c = self.writer(self.target(word), h, c)

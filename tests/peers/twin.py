@@ -10,14 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
 from zhdsl.ir.graph import Graph
-from zhdsl.lang.model import Model, Recipe
 from zhdsl.runtime import pipeline
 from zhdsl.runtime.arguments import arrays_of
 from zhdsl.runtime.session import Session
@@ -29,11 +28,23 @@ nn, F = torch.nn, torch.nn.functional
 torch.set_default_dtype(torch.float64)
 torch.set_num_threads(1)
 
+if TYPE_CHECKING:
+
+    class Module:
+        """What twins use of `nn.Module`, which is not known where PyTorch is not."""
+
+        def __init__(self) -> None: ...
+        def __call__(self, *args: Any, **named: Any) -> Any: ...
+        def __getattr__(self, name: str) -> Any: ...
+        def train(self, mode: bool = True) -> Any: ...
+        def register_parameter(self, name: str, param: Any) -> None: ...
+else:
+    Module = nn.Module
+
 Array = npt.NDArray[Any]
 Tensor = Any  # torch.Tensor, where PyTorch is there
+DEVICE = "reference"  # the tests take all that there is, one after the other
 Errors = dict[str, float]
-import os
-DEVICE = os.environ.get("ZHDEV","reference")
 NOISE = 1e-6  # a gradient that is 0 but for rounding is measured by the largest one, times this
 
 
@@ -180,6 +191,3 @@ def _callable(twin: Twin, w: Weights, train: bool) -> Callable[..., Any]:
     twin.train(train)
     tensors = carried(twin, w)
     return lambda *args, **named: torch.func.functional_call(twin, tensors, args, named)
-
-
-__all__ = ["F", "Model", "Recipe", "block", "compare", "compare_loss", "nn", "session", "torch"]

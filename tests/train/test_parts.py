@@ -18,7 +18,7 @@ from zhdsl.ir.node import Builder
 from zhdsl.ir.sizes import Size
 from zhdsl.ir.types import Type
 from zhdsl.lang.model import DatasetUse, Guard
-from zhdsl.train.parts import Parts, parts_of
+from zhdsl.train.parts import Parts, listed, parts_of
 
 HERE = Path()
 
@@ -121,3 +121,8 @@ def test_a_test_sample_that_was_trained_on_is_told() -> None:
         half = line(30).fields
         data.dataset(name)(lambda: Arrays({k: np.concatenate([v, v]) for k, v in half.items()}, ""))
     assert any("are in `train` too" in line for line in parts(data=use(name)).notes)
+
+
+def test_of_many_classes_the_first_are_told() -> None:
+    assert listed({"cat": 1200, "a\x1b": 3}) == "cat: 1,200, a\N{REPLACEMENT CHARACTER}: 3"
+    assert listed({str(k): 1 for k in range(30)}).endswith("19: 1, … of 30")

@@ -386,6 +386,7 @@ class _Reader:
         if not text[0].isdigit():
             return Size.of(text)
         if not text.isdigit():
+            self.at -= 1
             raise self.error(f"a whole number expected, not {text}")
         return Size.of(int(text))
 

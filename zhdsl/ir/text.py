@@ -68,9 +68,9 @@ def print_op(op: Op, result: Type) -> str:
 
 
 def describe(node: Node) -> str:
-    """A node for messages: its op, its fields and the types around it."""
+    """A node for messages: its op, its fields and the types around it; bodies are left out."""
     operands = ", ".join(str(x.type) for x in node.operands)
-    return f"{print_op(node.op, node.type)}({operands}): {node.type}"
+    return f"{_op_text(node.op, node.type, None)}({operands}): {node.type}"
 
 
 # ---------------------------------------------------------------- nodes
@@ -149,7 +149,7 @@ def only_attribute(op: str) -> tuple[str, Any] | None:
     return written[0] if len(written) == 1 else None
 
 
-def _op_text(op: Op, result: Type, scope: Scope) -> str:
+def _op_text(op: Op, result: Type, scope: Scope | None) -> str:
     only = only_attribute(op.name)
     defaults = {f.name: f.default for f in fields(op) if f.default is not MISSING}
     texts, implied = [], True
@@ -167,8 +167,10 @@ def _op_text(op: Op, result: Type, scope: Scope) -> str:
     return f"{op.name}[{', '.join(texts)}]" if texts else op.name
 
 
-def _field_text(value: Any, hint: Any, scope: Scope) -> str:
-    return _body_text(value, scope) if isinstance(value, Body) else _value_text(value, hint)
+def _field_text(value: Any, hint: Any, scope: Scope | None) -> str:
+    if isinstance(value, Body):
+        return _body_text(value, scope) if scope else "{…}"
+    return _value_text(value, hint)
 
 
 def _value_text(value: Any, hint: Any) -> str:

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import fields
 
 from zhdsl.errors import CompilerError
-from zhdsl.ir.body import Body
+from zhdsl.ir.body import Body, bodies
 from zhdsl.ir.graph import INPUT_ROLES, OUTPUT_ROLES, Graph, Port
 from zhdsl.ir.node import Node
 from zhdsl.ir.op import REGISTRY
@@ -39,25 +38,20 @@ def verify(graph: Graph, stage: str = "verify") -> None:
 def _verify_nodes(region: Graph, whole: Graph, stage: str) -> None:
     """The nodes of a graph, or of a body in the form of one; `whole` knows the places."""
     for node in region.nodes:
-        for rule in NODE_RULES:
-            for wrong in rule(node):
-                raise _broken(whole, stage, rule.__name__, node, wrong)
-        for body in bodies(node):
+        for body in bodies(node.op):
             for body_rule in BODY_RULES:
                 for wrong in body_rule(body):
                     raise _broken(whole, stage, body_rule.__name__, node, wrong)
             _verify_nodes(as_graph(body), whole, stage)
+        for rule in NODE_RULES:
+            for wrong in rule(node):
+                raise _broken(whole, stage, rule.__name__, node, wrong)
 
 
 def _broken(graph: Graph, stage: str, rule: str, node: Node, wrong: str) -> CompilerError:
     places = sorted(graph.origins.get(node, ()), key=lambda o: o.key)
     place = f" from {places[0].span}" if places else ""
     return CompilerError(f"{stage}: {graph.name}: {rule}: {wrong} (in {describe(node)}{place})")
-
-
-def bodies(node: Node) -> list[Body]:
-    """The bodies among an op's fields."""
-    return [value for f in fields(node.op) if isinstance(value := getattr(node.op, f.name), Body)]
 
 
 def as_graph(body: Body) -> Graph:

@@ -104,7 +104,8 @@ class Binding:
         """The problem of a tensor with too few or too many axes."""
         x = named(span)
         few = f"add one: `y: {written(parameter)} = expand[… = 1]({x})`"
-        many = f"join two with `merge`, or sum one up: `mean[{self.caller.shown(value.order[-1])}]({x})`" if value.order else ""
+        last = self.caller.shown(value.order[-1]) if value.order else "…"
+        many = f"join two with `merge`, or reduce one: `mean[{last}]({x})`"
         return Problem(
             "Z0316",
             f"{self.name}: {parameter.name} is {written(parameter)}, given is {self.caller.show(value)}",
@@ -355,10 +356,11 @@ def _not_declared(
     """The problem of a value with other axes than its type: `labels` are those wanted, left over and missing."""
     want, left, miss = (list(map(s.shown, ls)) for ls in labels)
     if len(left) > len(miss):
-        help_ = f"{listing(left)} {'is' if len(left) == 1 else 'are'} left over: declare it, or sum it up"
+        help_ = f"{listing(left)} {'is' if len(left) == 1 else 'are'} left over: declare it, or reduce it"
     else:
         help_ = f"there is no {listing(miss, 'or')}"
-    return Problem("Z0319", f"{what} is {s.show(value)}, not [{', '.join(want)}]", span, (at, "declared here"), help=help_)
+    said = f"{what} is {s.show(value)}, not [{', '.join(want)}]"
+    return Problem("Z0319", said, span, (at, "declared here"), help=help_)
 
 
 def _unambiguous(s: Scope, value: Tensor, left: Sequence[str], miss: Sequence[str], span: Span) -> None:

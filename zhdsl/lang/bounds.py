@@ -18,17 +18,18 @@ LARGEST = 2**63 - 1  # a whole number
 AXES = 32  # of one tensor; a window adds one for each axis, NumPy ends at 64
 LENGTH = 2**31 - 1  # of one axis: positions are i32
 ELEMENTS = 2**48  # of one tensor: a product that a sum takes in is counted too, though it is never made
+INPUT = 2**31  # of an input or a parameter
 ITEMS = 10_000  # of one list
 DEGREE = 8  # of one term of such a size: factors
 TERMS = 100  # of one size with symbols: its terms and what they are made of
 LISTS = 4  # lists in lists
 
 
-def bounded(value: Any, span: Span) -> Any:
+def bounded(value: Any, span: Span, elements: int = ELEMENTS) -> Any:
     """The value. Raises `Problem` where it is larger than the limits."""
     kind = type(value)
     if kind is Tensor:
-        _tensor(value, span)
+        _tensor(value, span, elements)
     elif kind is int and not -LARGEST - 1 <= value <= LARGEST:
         raise Problem("Z0901", "a whole number beyond 2^63", span)
     elif kind is Size:
@@ -40,7 +41,7 @@ def bounded(value: Any, span: Span) -> Any:
     return value
 
 
-def _tensor(t: Tensor, span: Span) -> None:
+def _tensor(t: Tensor, span: Span, elements: int) -> None:
     if len(t.order) > AXES:
         raise Problem("Z0904", f"a tensor with {len(t.order)} axes, the limit is {AXES}", span)
     total = 1
@@ -54,8 +55,8 @@ def _tensor(t: Tensor, span: Span) -> None:
             )
         else:
             total *= number
-    if total > ELEMENTS:
-        raise Problem("Z0903", f"a tensor of {shown(total)} elements, the limit is {ELEMENTS:,}", span)
+    if total > elements:
+        raise Problem("Z0903", f"a tensor of {shown(total)} elements, the limit is {shown(elements)}", span)
 
 
 def _simple(size: Size, span: Span) -> None:
@@ -99,7 +100,8 @@ def _several(value: Many, span: Span) -> None:
 
 def shown(number: int) -> str:
     """A large number that can still be read."""
-    return f"{number:,}" if number < 10**15 else f"2^{number.bit_length() - 1} or more"
+    power = number.bit_length() - 1
+    return f"{number:,}" if number < 10**10 else f"2^{power}" if number == 2**power else f"more than 2^{power}"
 
 
 def multiplied(sizes: Iterable[Size], span: Span) -> Size:

@@ -371,7 +371,8 @@ def results(e: Elaborator, inner: Scope, d: ast.Definition, value: Any, binding:
     values = list(value.values) if isinstance(value, Many) else [value]
     if d.results and len(values) != len(d.results):
         declares = f"{d.name} declares {counted(len(d.results), 'result')} and returns {len(values)}"
-        raise Problem("Z0414", declares, *inner.returned_at[:1] or (d.name_span,), (d.name_span, "declared here"))
+        at = inner.returned_at[0] if inner.returned_at else d.name_span
+        raise Problem("Z0414", declares, at, (d.name_span, "declared here"))
     names = [r.name for r in d.results] or [""] * len(values)
     places = inner.returned_at if len(inner.returned_at) == len(values) else inner.returned_at[:1] * len(values)
     out = []

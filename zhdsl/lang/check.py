@@ -13,7 +13,7 @@ from typing import Any
 
 from zhdsl.errors import SpecError
 from zhdsl.ir.node import Builder
-from zhdsl.lang import ast, builtins, shaping
+from zhdsl.lang import ast, builtins, shaping, windows
 from zhdsl.lang.claims import build_claim
 from zhdsl.lang.elaborator import Diagnostics
 from zhdsl.lang.entry import Names, build_model, elaborator
@@ -28,7 +28,7 @@ from zhdsl.lang.values import Template
 from zhdsl.ops import loop
 from zhdsl.source import Source
 
-PRIMITIVES = (builtins, shaping, loop)  # importing them fills the tables
+PRIMITIVES = (builtins, shaping, windows, loop)  # importing them fills the tables
 FRAMES = 60_000  # Python frames: bounded by the limits on nesting and on calls
 
 
@@ -144,7 +144,8 @@ class _Checker:
 
     def _new_recipe(self, recipes: dict[str, Recipe], recipe: Recipe, item: ast.Train) -> None:
         if recipe.name in recipes:
-            first = next(i for i in self.module.items if isinstance(i, ast.Train) and i.span == recipes[recipe.name].span)
+            trains = (i for i in self.module.items if isinstance(i, ast.Train))
+            first = next(i for i in trains if i.span == recipes[recipe.name].span)
             raise Problem(
                 "Z0202",
                 f"a second recipe for {recipe.name}",

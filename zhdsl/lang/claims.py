@@ -15,14 +15,14 @@ from zhdsl.ir.sizes import Size
 from zhdsl.lang import ast
 from zhdsl.lang.elaborator import Diagnostics
 from zhdsl.lang.entry import Names, build_model, elaborator
-from zhdsl.lang.expressions import evaluate
+from zhdsl.lang.expressions import compared, evaluate, shown
 from zhdsl.lang.files import File
 from zhdsl.lang.model import Claim, Model
 from zhdsl.lang.nearest import nearest
 from zhdsl.lang.problem import Problem
 from zhdsl.lang.scope import Scope
 from zhdsl.lang.tensors import decided
-from zhdsl.lang.values import Template, is_number, sized
+from zhdsl.lang.values import Template, is_number, is_static, sized
 
 ModelOf = Callable[[Template], Model]
 FACTS: dict[str, Callable[[Model], Any]] = {
@@ -53,8 +53,8 @@ def _function(x: ast.Index, file: File, diagnostics: Diagnostics) -> Model:
             if x.args and isinstance(x.args[0], ast.Name | ast.Index)
             else None
         )
-    if not isinstance(target, Template):
-        raise Problem("Z0802", "`gradient[f]` takes a function, a block or a model", x.span)
+    if not isinstance(target, Template) or len(x.args) != 1:
+        raise Problem("Z0802", "`gradient[f]` takes one function, block or model", x.span)
     samples = {s.name: 2 for s in target.definition.statics if s.kind in ("", "int")}
     return build_model(target, diagnostics, samples)
 
@@ -66,6 +66,9 @@ def _value(x: ast.Expr, file: File, model_of: ModelOf, e: Any) -> Any:
         return (a and b) if x.op == "and" else (a or b)
     if isinstance(x, ast.Binary) and x.op in COMPARE:
         a, b = (_value(side, file, model_of, e) for side in (x.left, x.right))
+        for value, side in ((a, x.left), (b, x.right)):
+            if not is_number(value) and (x.op not in ("==", "!=") or not is_static(value)):
+                raise Problem("Z0802", f"`{x.op}` compares numbers in a claim, this is {shown(value)}", side.span)
         return decided(lambda: COMPARE[x.op](a, b), x.span, x.span.text)
     if isinstance(x, ast.Attribute) and (model := _model(x.base, file, model_of, e)) is not None:
         if x.name not in FACTS:
@@ -114,10 +117,8 @@ def _model(x: Any, file: File, model_of: ModelOf, e: Any) -> Model | None:
 def _compare(sign: Callable[[int], bool]) -> Callable[[Any, Any], bool]:
     def run(a: Any, b: Any) -> bool:
         if is_number(a) and is_number(b):
-            return sign(
-                Size.of(a).compare(b) if not isinstance(a, float) and not isinstance(b, float) else (a > b) - (a < b)
-            )
-        return sign(0 if a == b else 1)
+            return sign(compared(a, b))
+        return sign(0 if type(a) is type(b) and a == b else 1)
 
     return run
 
@@ -133,14 +134,18 @@ COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 
 
 def _sides(x: ast.Expr, file: File, model_of: ModelOf, diagnostics: Diagnostics) -> str:
-    """`270,896 == 272,474`: both sides of a claim that does not hold."""
+    """`M.params is 270,896, not 272,474`: both sides of a claim that does not hold."""
     if not (isinstance(x, ast.Binary) and x.op in COMPARE):
-        return ""
+        return f"{' '.join(x.span.text.split())} does not hold"
     with Builder() as b:
         e = elaborator("infer", b, diagnostics, Names())
-        sides = [_value(side, file, model_of, e) for side in (x.left, x.right)]
-    shown = [
-        f"{v:,}" if isinstance(v, int) else "[" + ", ".join(map(str, v)) + "]" if isinstance(v, tuple) else str(v)
-        for v in sides
-    ]
-    return f"{x.left.span.text} is {shown[0]}, not {shown[1]}"
+        left, right = (_told(_value(side, file, model_of, e)) for side in (x.left, x.right))
+    if x.op == "==":
+        return f"{x.left.span.text} is {left}, not {right}"
+    return f"{x.span.text} does not hold: {left} and {right}"
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, tuple):
+        return "[" + ", ".join(map(_told, value)) + "]"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

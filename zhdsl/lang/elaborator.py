@@ -70,6 +70,29 @@ class Diagnostics:
 
 
 @dataclass(eq=False)
+class Failures:
+    """Several things checked one after the other, each to its own end; was one of them wrong?"""
+
+    diagnostics: Diagnostics
+    any: bool = False
+
+    @contextmanager
+    def collecting(self) -> Iterator[None]:
+        """Problems inside are reported and end the block."""
+
+        def note() -> None:
+            self.any = True
+
+        with self.diagnostics.collecting(note):
+            yield
+
+    def stop(self) -> None:
+        """Raises `Poisoned` if one of them was wrong."""
+        if self.any:
+            raise Poisoned
+
+
+@dataclass(eq=False)
 class Elaborator:
     """What all definitions of one entry point share while it is elaborated.
 

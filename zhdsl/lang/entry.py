@@ -11,7 +11,8 @@ from zhdsl.ir.node import Builder, Node, apply, topological
 from zhdsl.ir.sizes import Size
 from zhdsl.ir.types import FLOAT, Type
 from zhdsl.lang import ast
-from zhdsl.lang.axes import axis_size
+from zhdsl.lang.axes import at_least_0, axis_size
+from zhdsl.lang.bounds import INPUT, bounded
 from zhdsl.lang.calls import call_template
 from zhdsl.lang.elaborator import Diagnostics, Elaborator, counter
 from zhdsl.lang.expressions import size
@@ -111,12 +112,12 @@ def _port_name(node: Node) -> str:
     return str(getattr(node.op, "port", ""))
 
 
-def enter(e: Elaborator, outer: Scope, template: Template, arguments: Sequence[Tensor]) -> Any:
-    """Call an entry point: parameters have no path around them."""
+def enter(e: Elaborator, outer: Scope, template: Template, arguments: Sequence[Tensor], at: Span | None = None) -> Any:
+    """Call an entry point: parameters have no path around them. `at` is where the arguments come from."""
     d = template.definition
     instance = Instance(template, "") if d.kind != "fn" else None
-    spans = [p.span for p in d.params]
-    return call_template(e, outer, template, list(arguments), spans, {}, d.name_span, instance, entry=True)
+    spans = [at or p.span for p in d.params]
+    return call_template(e, outer, template, list(arguments), spans, {}, at or d.name_span, instance, entry=True)
 
 
 def result_ports(d: ast.Definition, result: Any) -> list[Port]:
@@ -151,7 +152,8 @@ def signature(e: Elaborator, s: Scope, d: ast.Definition) -> list[tuple[str, Ten
         axes = [a for axis in p.type.axes for a in _input_axes(e, s, axis, d)]
         _distinct(s, axes, p.span)
         type_ = Type(p.type.dtype or FLOAT, tuple(axes))
-        found.append((p.name, Tensor(apply("input", port=p.name, type=type_), tuple(label for label, _ in axes))))
+        t = Tensor(apply("input", port=p.name, type=type_), tuple(label for label, _ in axes))
+        found.append((p.name, bounded(t, p.span, INPUT)))
     return found
 
 
@@ -168,6 +170,7 @@ def _input_axes(e: Elaborator, s: Scope, axis: ast.Axis, d: ast.Definition) -> l
     assert n is not None
     if n.number is not None and n.number < 1:
         raise Problem("Z0324", f"{axis.label} is {n}: an axis has at least one element", axis.span)
+    at_least_0(n, axis.label, axis.span)
     return [(s.introduce(axis.label), n)]
 
 

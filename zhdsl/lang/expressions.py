@@ -354,8 +354,8 @@ def _unary(e: Elaborator, s: Scope, x: ast.Unary) -> Value:
             return not value
         if isinstance(value, Tensor) and value.type.dtype == "bool":
             return Tensor(apply("not", value.node), value.order)
-        what = value.type.dtype if isinstance(value, Tensor) else shown(value)
-        raise Problem("Z0503", f"`not` takes bool, this is {what}", x.operand.span, help=conversion("bool", x.operand.span))
+        what, at = value.type.dtype if isinstance(value, Tensor) else shown(value), x.operand.span
+        raise Problem("Z0503", f"`not` takes bool, this is {what}", at, help=conversion("bool", at))
     if isinstance(value, Tensor):
         t = tensors.cast(value, "i32") if value.type.dtype == "bool" else value
         return Tensor(apply("neg", t.node), t.order)

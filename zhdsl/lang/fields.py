@@ -11,14 +11,14 @@ from zhdsl.ir.node import apply
 from zhdsl.ir.sizes import Size
 from zhdsl.ir.types import FLOAT, Type
 from zhdsl.lang import ast, statics
-from zhdsl.lang.axes import axis_size
+from zhdsl.lang.axes import at_least_0, axis_size, written
 from zhdsl.lang.calls import give_statics
 from zhdsl.lang.elaborator import Elaborator
 from zhdsl.lang.expressions import evaluate, size
 from zhdsl.lang.files import File
 from zhdsl.lang.model import DatasetUse
 from zhdsl.lang.nearest import nearest
-from zhdsl.lang.problem import Problem, listing
+from zhdsl.lang.problem import Problem, counted, listing
 from zhdsl.lang.scope import Scope
 from zhdsl.lang.values import DatasetRef, Template, kind_of
 from zhdsl.source import Span
@@ -76,6 +76,10 @@ def bind_fields(
     fields = []
     for name, type_, order, where in declared:
         new = tuple(mapping.get(label, label) for label in order)
+        if len(set(new)) < len(new):
+            what = f"the field {name} would have two axes of one name: [{', '.join(new)}]"
+            help_ = f"its axes {listing(order)} take the names of the inputs of {d.name}: rename an axis there"
+            raise Problem("Z0706", what, span, (where, "the field"), help=help_)
         renamed = type_.renamed(mapping).substitute({k: Size.of(v) for k, v in mapping.items()})
         fields.append(Field(name, renamed, new, name if name in inputs else None, where))
     ports = tuple(Port(f.name, apply("input", port=f.name, type=f.type), f.order, "data") for f in fields)
@@ -87,9 +91,10 @@ def _map_labels(mapping: dict[str, str], order: tuple[str, ...], p: ast.Paramete
     if len(axes) != len(order):
         raise Problem(
             "Z0706",
-            f"the field {name} has axes {', '.join(order)}, the input has {len(axes)}",
+            f"the field {name} is [{', '.join(order)}], the input {written(p)}",
             span,
             (p.span, "the input"),
+            help=f"declare the input with {counted(len(order), 'axis').replace('axiss', 'axes')}",
         )
     for label, axis in zip(order, axes, strict=True):
         bound = mapping.setdefault(label, axis.label)
@@ -125,6 +130,9 @@ def declared_fields(
             if axis.rest or not axis.label:
                 raise Problem("Z0301", "a field names all its axes", axis.span)
             n = size(e, s, axis.size, f"the size of {axis.label}") if axis.size is not None else axis_size(e, s, axis)
+            n = at_least_0(n, axis.label, axis.span)
             axes.append((axis.label, n if n is not None else Size.of(axis.label)))
+        if not axes:
+            raise Problem("Z0301", f"{r.name} has no axis: the first axis of a field is the batch", r.span)
         fields.append((r.name, Type(r.type.dtype or FLOAT, tuple(axes)), tuple(a for a, _ in axes), r.span))
     return given, fields

@@ -296,7 +296,7 @@ class Library(File):
         return list(library_index())
 
     def own(self, e: Elaborator, name: str) -> Any:
-        room, start, end = library_index().get(name, ("", 0, 0))
+        room, _, _ = library_index().get(name, ("", 0, 0))
         return library_item(name) if room == self.room else None
 
     def const(self, e: Elaborator, name: str) -> Any:

@@ -5,6 +5,8 @@ Several tensor indices at once are pointwise with each other; labels that tensor
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
 from zhdsl.ir.node import apply
@@ -24,13 +26,12 @@ def index(e: Elaborator, s: Scope, t: Tensor, x: ast.Index) -> Tensor:
     gathers: list[tuple[str, Tensor, Span]] = []
     if not x.args:
         raise Problem("Z0408", "an index names its axis: `x[T=0]`", x.span)
-    for arg in x.args:
-        if isinstance(arg, ast.Relabel):
-            t = rename(s, t, arg)
-        elif isinstance(arg, ast.Keyword):
-            t = _along(e, s, t, arg, gathers)
-        else:
-            t = _unnamed(e, s, t, arg, x)
+    for together, args in groupby(x.args, lambda arg: isinstance(arg, ast.Relabel)):
+        if together:
+            t = rename(s, t, [arg for arg in args if isinstance(arg, ast.Relabel)])
+            continue
+        for arg in args:
+            t = _along(e, s, t, arg, gathers) if isinstance(arg, ast.Keyword) else _unnamed(e, s, t, arg, x)
     return gather(e, s, t, gathers, x.span) if gathers else t
 
 
@@ -43,15 +44,18 @@ def axis_of(s: Scope, t: Tensor, name: str, span: Span) -> str:
     return str(label)
 
 
-def rename(s: Scope, t: Tensor, arg: ast.Relabel) -> Tensor:
-    """`x[T as Q]`."""
-    old = axis_of(s, t, arg.old, arg.span)
-    new = s.introduce(arg.new)
-    if new != old and new in t.type.sizes:
-        raise Problem("Z0311", f"{s.show(t)} has an axis {arg.new} already", arg.span)
-    if s.size(arg.new) is None:
-        s.sizes.setdefault(arg.new, t.type.sizes[old]) if arg.new not in s.vars else None
-    return tensors.renamed(t, {old: new})
+def rename(s: Scope, t: Tensor, args: Sequence[ast.Relabel]) -> Tensor:
+    """`x[T as Q]`; several side by side are made at once, `x[T as Q, Q as T]` swaps."""
+    old = [axis_of(s, t, arg.old, arg.span) for arg in args]
+    names: dict[str, str] = {}
+    for arg, label in zip(args, old, strict=True):
+        new = s.introduce(arg.new)
+        if (new != label and new in set(t.type.sizes) - set(old)) or new in names.values() or label in names:
+            raise Problem("Z0311", f"{s.show(t)} has an axis {arg.new} already", arg.span)
+        names[label] = new
+        if s.size(arg.new) is None:
+            s.sizes.setdefault(arg.new, t.type.sizes[label]) if arg.new not in s.vars else None
+    return tensors.renamed(t, names)
 
 
 def _unnamed(e: Elaborator, s: Scope, t: Tensor, arg: ast.Arg, x: ast.Index) -> Tensor:

@@ -1,4 +1,4 @@
-"""What can be said of definitions that nothing has used yet: blocks are templates, elaborated only where they are called.
+"""What can be said of definitions that nothing has used: blocks are templates, elaborated only where they are called.
 
 This walk finds unknown names, words used as names that mean nothing, names given twice and axes without one, in every
 definition of a file and of the files it uses. It knows no types and never reports what elaboration would accept.
@@ -87,6 +87,8 @@ def _of_dataset(d: ast.Dataset) -> Iterator[Problem]:
     for r in d.results:
         if not r.name:
             yield Problem("Z0301", f"the fields of {d.name} need names", r.span, help=f"write `x: {r.span.text}`")
+        if not r.type.axes:
+            yield Problem("Z0301", f"{r.name} has no axis: the first axis of a field is the batch", r.span)
         for axis in r.type.axes:
             if axis.rest:
                 yield Problem("Z0301", "a field names all its axes", axis.span, help="write them out: `[B, H, W]`")
@@ -106,7 +108,8 @@ def _rests(d: ast.Definition, p: ast.Parameter) -> Iterator[Problem]:
     free = [a for a in (p.type.axes if p.type else ()) if a.rest and a.label not in given]
     for axis in free[1:]:
         what = f"...{axis.label} is a second rest of {p.name}: where does the first end?"
-        yield Problem("Z0303", what, axis.span, (free[0].span, "the first"), help=f"make it a static: `[...{axis.label}]`")
+        help_ = f"make it a static: `{d.name}[...{axis.label}]`"
+        yield Problem("Z0303", what, axis.span, (free[0].span, "the first"), help=help_)
 
 
 def _axes(d: ast.Definition | ast.Dataset) -> Iterator[Problem]:
@@ -123,7 +126,8 @@ def _axes(d: ast.Definition | ast.Dataset) -> Iterator[Problem]:
             if not axis.label and not axis.rest:
                 yield Problem("Z0301", "an axis needs a name", axis.span, help=f"write `N={axis.span.text}`")
             elif (axis.label, axis.rest) in seen:
-                yield Problem("Z0311", f"two axes are called {axis.label}", axis.span, help=f"prime one: `{axis.label}'`")
+                help_ = f"prime one: `{axis.label}'`"
+                yield Problem("Z0311", f"two axes are called {axis.label}", axis.span, help=help_)
             seen.add((axis.label, axis.rest))
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from zhdsl.ir.node import Builder
 from zhdsl.lang import ast
-from zhdsl.lang.elaborator import Elaborator
+from zhdsl.lang.elaborator import Elaborator, Failures
 from zhdsl.lang.entry import Names, elaborator
 from zhdsl.lang.expressions import evaluate
 from zhdsl.lang.fields import bind_fields, dataset_of
@@ -107,8 +108,11 @@ def _stop(work: Work) -> dict[str, Any] | None:
     if not isinstance(x, ast.Tuple):
         found["patience"] = _patience(_value(work, x), x.span)
     else:
+        failed = Failures(work.diagnostics)
         for item in x.items:
-            _stop_entry(work, found, item)
+            with failed.collecting():
+                _stop_entry(work, found, item)
+        failed.stop()
     found.setdefault("mode", "min" if found["metric"] == "loss" else "max")
     return found
 
@@ -134,12 +138,15 @@ def _stop_entry(work: Work, found: dict[str, Any], item: ast.Arg) -> None:
     elif item.name == "patience":
         found["patience"] = _patience(_value(work, value), item.span)
     else:
-        found["delta"] = float(_value(work, value))
+        delta = _value(work, value)
+        if isinstance(delta, bool) or not isinstance(delta, int | float) or not 0 <= delta < math.inf:
+            raise Problem("Z0709", "the delta is a number, 0 or more", item.span)
+        found["delta"] = float(delta)
 
 
 def _patience(value: Any, span: Span) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise Problem("Z0709", "the patience is a whole number of epochs", span)
+        raise Problem("Z0709", "the patience is a whole number of epochs, 1 or more", span)
     return value
 
 
@@ -153,9 +160,9 @@ def _precision(work: Work) -> str | None:
     x = work.entry("precision")
     if x is None:
         return None
-    value = _value(work, x)
-    if value in PRECISIONS:
-        return PRECISIONS[value]
+    word = x.id if isinstance(x, ast.Name) else x.value if isinstance(x, ast.String) else ""
+    if word in PRECISIONS:
+        return PRECISIONS[word]
     raise Problem("Z0709", f"`precision` is one of {', '.join(PRECISIONS)}", x.span)
 
 
@@ -198,9 +205,9 @@ def frozen(work: Work) -> frozenset[str]:
         hit = {p for p in work.model.params if fnmatchcase(p, pattern)}
         if not hit:
             close = nearest(pattern, work.model.params)
-            raise Problem(
-                "Z0711", f"no parameter fits {pattern!r}", x.span, help=f"did you mean `{close}`?" if close else ""
-            )
+            some = [*work.model.params][:4] + ["…"] * (len(work.model.params) > 4)
+            help_ = f"did you mean `{close}`?" if close else f"its parameters are {', '.join(some) or 'none'}"
+            raise Problem("Z0711", f'no parameter of {work.model.name} fits "{pattern}"', x.span, help=help_)
         found |= hit
     if len(found) == len(work.model.params):
         raise Problem("Z0711", "nothing is left to train", x.span)

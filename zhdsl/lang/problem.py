@@ -35,7 +35,7 @@ class Problem(Exception):
         self.diagnostic = Diagnostic(code, message, span, tuple(notes), help)
 
     def called_from(self, span: Span, name: str) -> Problem:
-        """The same problem seen from a call: a place in the library moves to the notes, the user's becomes the place."""
+        """The same problem seen from a call: a place in the library moves to the notes, the user's takes its place."""
         found = self.diagnostic
         if found.span is None or is_library(span) or not is_library(found.span):
             return self

@@ -16,39 +16,20 @@ from zhdsl.ir.sizes import Size
 from zhdsl.ir.types import FLOAT, Type
 from zhdsl.lang import ast, options
 from zhdsl.lang.calls import call_template
-from zhdsl.lang.elaborator import Diagnostics, Elaborator, counter
+from zhdsl.lang.elaborator import Diagnostics, Elaborator, Failures, counter
 from zhdsl.lang.entry import Names, elaborator, enter, finish
-from zhdsl.lang.expressions import evaluate
+from zhdsl.lang.expressions import evaluate, shown
 from zhdsl.lang.fields import Field, bind_fields, dataset_of
 from zhdsl.lang.files import File
+from zhdsl.lang.keys import EXAMPLE, KEYS, OTHER_KEYS
 from zhdsl.lang.model import DatasetUse, Model, Recipe, Weight
 from zhdsl.lang.nearest import nearest
-from zhdsl.lang.problem import Poisoned, Problem
+from zhdsl.lang.problem import Poisoned, Problem, listing
 from zhdsl.lang.scope import Scope
-from zhdsl.lang.tensors import as_tensor, to_float
+from zhdsl.lang.tensors import as_tensor, to_float, typed
 from zhdsl.lang.updates import build_updates
-from zhdsl.lang.values import Many, Template, Tensor
+from zhdsl.lang.values import POISON, Many, Template, Tensor
 from zhdsl.source import Span
-
-KEYS = (
-    "data",
-    "valid",
-    "prepare",
-    "augment",
-    "loss",
-    "optimizer",
-    "schedule",
-    "clip",
-    "batch",
-    "epochs",
-    "steps",
-    "seed",
-    "metric",
-    "early_stop",
-    "freeze",
-    "precision",
-    "expect",
-)
 
 
 @dataclass(eq=False)
@@ -116,10 +97,11 @@ def build_recipe(
 
 def _begin(item: ast.Train, file: File, model_of: Callable[[Template], Model], diagnostics: Diagnostics) -> Work:
     entries = _entries(item, diagnostics)
-    missing = [f"`{key}`" for key in ("data", "loss", "optimizer") if (key,) not in entries]
+    missing = [key for key in ("data", "loss", "optimizer") if (key,) not in entries]
     if missing:
-        what = f"the recipe has no {listing(missing, 'and no')}"
-        diagnostics.add(Problem("Z0703", what, item.model.span, help=f"e.g. {EXAMPLE}"))
+        what = f"the recipe has no {listing((f'`{key}`' for key in missing), 'and no')}"
+        help_ = f"add {listing(f'`{EXAMPLE[key]}`' for key in missing)}"
+        diagnostics.add(Problem("Z0703", what, item.model.span, help=help_))
     with Builder() as b:
         e = elaborator("infer", b, diagnostics, Names())
         template = file.find(e, item.model.id)
@@ -141,7 +123,8 @@ def _no_model(file: File, name: ast.Name, found: Any) -> Problem:
         inputs = ", ".join(" ".join(p.span.text.split()) for p in d.params)
         call = f"`model M({inputs}) -> y: […] {{ return {d.name}({', '.join(p.name for p in d.params)}) }}`"
         what = f"{name.id} is a {d.kind}, no model"
-        return Problem("Z0713", what, name.span, (d.name_span, "defined here"), help=f"a model is an entry point: {call}")
+        help_ = f"a model is an entry point: {call}"
+        return Problem("Z0713", what, name.span, (d.name_span, "defined here"), help=help_)
     models = [n for n, i in file.items.items() if isinstance(i, ast.Definition) and i.kind == "model"]
     close = nearest(name.id, models)
     help_ = f"did you mean `{close}`?" if close else f"models are {listing(models)}" if models else ""
@@ -228,7 +211,12 @@ def _call_model(work: Work, stage: Stage) -> Any:
         if f is None:
             raise Poisoned
         arguments.append(stage.s.vars[f.name])
-    result = enter(stage.e, stage.s, work.template, arguments)
+        if p.type and not typed(arguments[-1].type, p.type.dtype):
+            dtypes = arguments[-1].type.dtype, p.type.dtype or "float"
+            what = f"the field {f.name} of {work.data.name} is {dtypes[0]}, the input {dtypes[1]}"
+            help_ = f"declare the input so, or convert the field: `prepare.{f.name} = …`"
+            raise Problem("Z0706", what, work.data.span, (p.span, "the input"), help=help_)
+    result = enter(stage.e, stage.s, work.template, arguments, work.data.span)
     values = list(result.values) if isinstance(result, Many) else [result]
     for i, value in enumerate(values):
         name = d.results[i].name if i < len(d.results) else ""
@@ -237,8 +225,9 @@ def _call_model(work: Work, stage: Stage) -> Any:
         if name in stage.inputs:
             raise Problem(
                 "Z0708",
-                f"{name} is a result of {d.name} and a field of the data",
+                f"{name} is a result of {d.name} and a field of {work.data.name}",
                 d.results[i].span,
+                (work.data.span, "the data"),
                 help="rename the result",
             )
         stage.s.vars[name] = value
@@ -247,15 +236,19 @@ def _call_model(work: Work, stage: Stage) -> Any:
 
 def _prepare(work: Work, stage: Stage) -> None:
     """`prepare.image = …`: what no longer has the batch axis is fitted once on the training split."""
+    failed = Failures(work.diagnostics)
     for key, entry in work.entries.items():
         if key[0] != "prepare":
             continue
-        names, values = _transformed(work, stage, key, entry)
-        for name, value in zip(names, values, strict=True):
-            old = stage.inputs[name]
-            if set(value.order) != set(old.order) and work.batch not in value.order:
-                raise Problem("Z0712", f"prepare.{name} loses the batch axis: {stage.s.show(value)}", entry.span)
-            stage.s.vars[name] = _fitted(work, stage, name, value, entry.span)
+        with failed.collecting():
+            names, values = _transformed(work, stage, key, entry)
+            for name, value in zip(names, values, strict=True):
+                old = stage.inputs[name]
+                if set(value.order) != set(old.order) and work.batch not in value.order:
+                    what = f"prepare.{name} loses the batch axis {work.batch}: {stage.s.show(value)}"
+                    raise Problem("Z0712", what, entry.value.span)
+                stage.s.vars[name] = _fitted(work, stage, name, value, entry.span)
+    failed.stop()
 
 
 def _augment(work: Work, stage: Stage) -> None:
@@ -264,10 +257,13 @@ def _augment(work: Work, stage: Stage) -> None:
     batch = next(size for label, size in work.fields[0].type.axes if label == work.batch)
     sample = apply("input", port="sample", type=Type("i32", ((work.batch, batch),)))
     stage.e.counters = (counter("seed"), counter("epoch"), sample)
+    failed = Failures(work.diagnostics)
     for key, entry in work.entries.items():
         if key[0] == "augment":
-            names, values = _transformed(work, stage, key, entry)
-            stage.s.vars.update(zip(names, values, strict=True))
+            with failed.collecting():
+                names, values = _transformed(work, stage, key, entry)
+                stage.s.vars.update(zip(names, values, strict=True))
+    failed.stop()
     stage.e.counters = counters
 
 
@@ -295,7 +291,7 @@ def _transformed(work: Work, stage: Stage, key: tuple[str, ...], entry: ast.Entr
 def _fitted(work: Work, stage: Stage, name: str, value: Tensor, span: Span) -> Tensor:
     """Replace statistics (values from data without the batch axis) by states that are fitted once."""
     nodes = topological([value.node])
-    depends = set(stage.inputs[n].node for n in stage.inputs)
+    depends = {t.node for t in stage.inputs.values()}
     for node in nodes:
         if any(x in depends for x in node.operands):
             depends.add(node)
@@ -414,7 +410,9 @@ def _function_name(x: Any) -> str:
 
 def _metric(work: Work, stage: Stage, name: str, expression: ast.Expr) -> Port:
     if name in stage.inputs or (name in stage.s.vars and name != "loss"):
-        raise Problem("Z0708", f"the metric {name} has the name of a field or result", expression.span)
+        other = "another metric" if name in work.metrics else "a field" if name in stage.inputs else "a result"
+        what = f"the metric {name} has the name of {other}"
+        raise Problem("Z0708", what, expression.span, help=f"name it: `metric = ({name}2 = …)`")
     value = to_float(evaluate(stage.e, stage.s, expression), stage.s, expression.span)
     if value.order:
         what = "still has the batch axis" if work.batch in value.order else "must be one number"
@@ -443,11 +441,9 @@ def optimiser_of(work: Work, e: Elaborator, s: Scope, key: str) -> tuple[Templat
         return None
     value = evaluate(e, s, expression)
     if not isinstance(value, Template):
-        raise Problem("Z0709", f"`{key}` is a definition such as `{EXAMPLES[key]}`", expression.span)
+        what = f"`{key}` is a definition, this is {shown(value)}"
+        raise Problem("Z0709", what, expression.span, help=f"e.g. `{EXAMPLE[key]}`")
     return value, expression
-
-
-EXAMPLES = {"optimizer": "adam[lr = 1e-3]", "schedule": "cosine[total = 1000]", "clip": "clip_norm[1.0]"}
 
 
 def called(e: Elaborator, s: Scope, template: Template, given: Mapping[str, Tensor], span: Span, path: str) -> Any:
@@ -458,7 +454,8 @@ def called(e: Elaborator, s: Scope, template: Template, given: Mapping[str, Tens
     arguments = []
     for p in d.params:
         if p.name not in given:
-            raise Problem("Z0714", f"{d.name} asks for {p.name}; there are {', '.join(given)}", span)
+            what = f"{d.name} asks for {p.name}, there are {listing(given)}"
+            raise Problem("Z0714", what, span, (p.span, "asked for here"))
         arguments.append(given[p.name])
     instance = Instance(template, path) if d.kind == "block" else None
     return call_template(e, s, template, arguments, [span] * len(arguments), {}, span, instance)

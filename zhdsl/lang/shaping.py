@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from zhdsl.ir.node import apply
-from zhdsl.ir.sizes import Size, ceil, extreme
+from zhdsl.ir.node import Node, apply
+from zhdsl.ir.sizes import Size
 from zhdsl.lang import ast, tensors
 from zhdsl.lang.axes import at_least_0, axis_size
 from zhdsl.lang.bounds import added, multiplied
-from zhdsl.lang.builtins import builtin, compare_now, options, quotient, take, whole_option
+from zhdsl.lang.builtins import builtin, compare_now, options, take, whole_option
 from zhdsl.lang.elaborator import Elaborator, constant
 from zhdsl.lang.expressions import VALUES, evaluate, lacking, shown, size, static
 from zhdsl.lang.indexing import axis_of
@@ -36,8 +36,9 @@ def named_axes(e: Elaborator, s: Scope, b: Builtin, at: Span, skip: Sequence[str
 
 def _made_axes(e: Elaborator, s: Scope, arg: ast.Arg, name: str) -> list[tuple[str, Size]]:
     if isinstance(arg, ast.Keyword) and not isinstance(arg.value, ast.Range | ast.Rest):
-        n = size(e, s, arg.value, f"the size of {arg.name}")
-        return [(s.introduce(arg.name), at_least_0(n, arg.name, arg.span) or n)]
+        stated = size(e, s, arg.value, f"the size of {arg.name}")
+        at_least_0(stated, arg.name, arg.span)
+        return [(s.introduce(arg.name), stated)]
     if isinstance(arg, ast.Rest):
         labels = s.rest(arg.name)
         if labels is None:
@@ -74,19 +75,34 @@ def filled(e: Elaborator, s: Scope, b: Builtin, at: Span) -> Tensor:
 
 
 def uniform(e: Elaborator, s: Scope, b: Builtin, at: Span) -> Tensor:
-    """Draws from [0, 1), keyed by the seed, the step, the place in the program, the element."""
-    axes = named_axes(e, s, b, at, ("stream",))
-    _, named = options(e, s, b, at, ("stream",))
+    """Draws from [0, 1), keyed by the seed, the step, the place in the program, the element.
+
+    `stream = k` says the place, `key = (seed, step)` what takes the part of seed and step: so do printed programs.
+    """
+    axes = named_axes(e, s, b, at, ("stream", "key"))
+    _, named = options(e, s, b, at, ("stream", "key"))
     stream = whole_option(e, s, named, "stream", -1)
     if not isinstance(stream, int):
         raise Problem("Z0406", "stream is a number", at)
     e.samplings.append(at)
     if stream < 0:
         stream = e.stream(s.path)
-    shared = {label for c in e.counters for label in c.type.labels}
+    counters = _key(e, s, named["key"]) if "key" in named else e.counters
+    shared = {label for c in counters for label in c.type.labels}
     own = tuple(a for a in axes if a[0] not in shared)
-    node = apply("uniform", *e.counters, stream=stream, axes=own)
+    node = apply("uniform", *counters, stream=stream, axes=own)
     return Tensor(node, tuple(label for label, _ in axes) + tuple(sorted(shared - {a for a, _ in axes})))
+
+
+def _key(e: Elaborator, s: Scope, x: ast.Expr) -> tuple[Node, ...]:
+    """The counters of `key = (seed, step, …)`: i32, one or more."""
+    value = evaluate(e, s, x)
+    parts = value.values if isinstance(value, Many) else value if isinstance(value, tuple) else (value,)
+    counters = [tensors.as_tensor(part, "i32", x.span) for part in parts]
+    for t in counters:
+        if t.type.dtype != "i32":
+            raise Problem("Z0504", f"a key is i32, this is {s.show(t)}", x.span, help="convert: `i32(x)`")
+    return tuple(t.node for t in counters)
 
 
 def listed(e: Elaborator, s: Scope, b: Builtin, at: Span) -> Tensor:
@@ -291,123 +307,6 @@ def _merge(e: Elaborator, s: Scope, b: Builtin, values: Sequence[Any], spans: Se
         node = apply("merge", t.node, labels=labels, label=new)
         order = [new if n == next(o for o in t.order if o in labels) else n for n in t.order]
         t = Tensor(node, tuple(n for n in order if n == new or n not in labels))
-    return t
-
-
-# ---------------------------------------------------------------- windows
-WINDOW = ("size", "stride", "dilation", "pad", "value")
-
-
-@builtin("window")
-def _window(e: Elaborator, s: Scope, b: Builtin, values: Sequence[Any], spans: Sequence[Span], at: Span) -> Any:
-    """`window[...S, size = K, stride, dilation, pad](x)`: axis S becomes positions S and taps S'."""
-    take(b, values, 1, at)
-    t = tensors.as_tensor(values[0], s.float, spans[0])
-    positional, named = options(e, s, b, at, WINDOW)
-    if "size" not in named:
-        raise Problem("Z0402", "window needs `size = …`, the number of taps", at)
-    taps, stride = whole_option(e, s, named, "size", 1), whole_option(e, s, named, "stride", 1)
-    dilation, fill = whole_option(e, s, named, "dilation", 1), fill_value(e, s, named)
-    _positive(named, at, size=taps, stride=stride, dilation=dilation)
-    pad = static(e, s, named["pad"], "pad") if "pad" in named else "valid"
-    order = list(t.order)
-    for label, tap in axes_with_taps(e, s, t, positional, at):
-        low, count = _geometry(s, t.type.sizes[label], taps, stride, dilation, pad, at)
-        if count.number is not None and count.number < 1:
-            raise Problem(
-                "Z0328",
-                f"a window of {taps} does not fit an axis {s.shown(label)} of {t.type.sizes[label]}",
-                at,
-                help='pad it: `pad = "same"`',
-            )
-        if count.number is None:
-            e.guard(Size.of(1), "<=", count, at, f"a window of {taps} fits {s.shown(label)} = {t.type.sizes[label]}")
-        node = apply(
-            "window",
-            t.node,
-            label=label,
-            tap=tap,
-            taps=Size.of(taps),
-            stride=Size.of(stride),
-            dilation=Size.of(dilation),
-            low=low,
-            count=count,
-            fill=fill,
-        )
-        order.append(tap)
-        t = Tensor(node, tuple(order))
-    return t
-
-
-def _positive(named: dict[str, ast.Expr], at: Span, **numbers: Any) -> None:
-    for name, value in numbers.items():
-        if compare_now(value, 1) == -1:
-            raise Problem("Z0324", f"{name} is at least 1, not {value}", named[name].span if name in named else at)
-
-
-def axes_with_taps(e: Elaborator, s: Scope, t: Tensor, args: Sequence[ast.Arg], at: Span) -> list[tuple[str, str]]:
-    """The named axes with the labels of their taps: the same with a prime."""
-    found: list[tuple[str, str]] = []
-    for arg in args:
-        labels = axis_names(e, s, arg)
-        if isinstance(arg, ast.Rest):
-            taps = s.rest(arg.name + "'") or ()
-        else:
-            taps = tuple(s.introduce(tap_name(s, arg, label)) for label in labels)
-        found += zip(labels, taps, strict=True)
-    for label, _ in found:
-        if label not in t.type.sizes:
-            raise lacking(s, t, s.shown(label), at, "window")
-    if not found and not args:
-        raise Problem("Z0402", "window names its axes: `window[H, W, size = 3](x)`", at)
-    return found
-
-
-def tap_name(s: Scope, arg: ast.Arg, label: str) -> str:
-    return (arg.id if isinstance(arg, ast.Name) and not isinstance(s.vars.get(arg.id), Axes) else s.shown(label)) + "'"
-
-
-def _geometry(s: Scope, n: Size, taps: Any, stride: Any, dilation: Any, pad: Any, at: Span) -> tuple[Size, Size]:
-    """Padding below and number of positions. Extent of a window: (taps - 1) * dilation + 1."""
-    extent = (Size.of(taps) - 1) * dilation + 1
-    if pad == "same":  # as TensorFlow: ceil(n / stride) positions, the odd one of the padding above
-        count = ceil(n / stride, s.facts) if isinstance(stride, int) else -quotient(-n, stride, s)
-        missing = extreme("max", [(count - 1) * stride + extent - n, 0])
-        return quotient(missing, 2, s), count
-    low = Size.of(0) if pad in ("valid", None) else extent - 1 if pad == "full" else pad
-    if isinstance(low, str) or isinstance(low, bool) or not isinstance(low, int | Size):
-        raise Problem("Z0406", f'pad is "valid", "same", "full" or a whole number, not {pad!r}', at)
-    if compare_now(low, 0) == -1:
-        raise Problem("Z0324", f"padding is at least 0, not {low}", at)
-    return Size.of(low), quotient(n + 2 * Size.of(low) - extent, stride, s) + 1
-
-
-@builtin("fold")
-def _fold(e: Elaborator, s: Scope, b: Builtin, values: Sequence[Any], spans: Sequence[Span], at: Span) -> Any:
-    """`fold[...S, stride, dilation, pad, size](x)`: the adjoint of window; overlapping taps add."""
-    take(b, values, 1, at)
-    t = tensors.as_tensor(values[0], s.float, spans[0])
-    positional, named = options(e, s, b, at, WINDOW)
-    stride, dilation = whole_option(e, s, named, "stride", 1), whole_option(e, s, named, "dilation", 1)
-    low = whole_option(e, s, named, "pad", 0)
-    _positive(named, at, stride=stride, dilation=dilation)
-    for label, tap in axes_with_taps(e, s, t, positional, at):
-        if tap not in t.type.sizes:
-            raise Problem("Z0302", f"fold: {s.show(t)} has no taps {s.shown(tap)}", at)
-        extent = (t.type.sizes[tap] - 1) * dilation + 1
-        full = (t.type.sizes[label] - 1) * stride + extent - 2 * Size.of(low)
-        n = Size.of(whole_option(e, s, named, "size", 0)) if "size" in named else full
-        node = apply(
-            "fold",
-            t.node,
-            label=label,
-            tap=tap,
-            stride=Size.of(stride),
-            dilation=Size.of(dilation),
-            low=Size.of(low),
-            size=n,
-        )
-        t = Tensor(node, tuple(o for o in t.order if o != tap))
     return t
 
 

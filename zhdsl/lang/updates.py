@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from zhdsl.ir.graph import Graph, Port
 from zhdsl.ir.node import Builder, apply
 from zhdsl.ir.types import FLOAT, Type
-from zhdsl.lang.elaborator import Elaborator, counter
+from zhdsl.lang.elaborator import Elaborator, Failures, counter
 from zhdsl.lang.entry import Names, elaborator, finish
 from zhdsl.lang.model import Weight
-from zhdsl.lang.problem import Poisoned, Problem
+from zhdsl.lang.problem import Problem
 from zhdsl.lang.scope import Scope
 from zhdsl.lang.values import Tensor
 
@@ -20,17 +20,19 @@ if TYPE_CHECKING:
 
 def build_updates(work: Work, frozen: frozenset[str]) -> dict[str, Any]:
     """`update`, `slots`, `clip` and `rate` of the recipe."""
-    slots: dict[str, Weight] = {}
-    update: dict[str, Graph] = {}
-    clip: dict[str, Graph] = {}
-    if work.entry("optimizer") is None:
-        raise Poisoned
-    for path, weight in work.model.params.items():
-        if path not in frozen:
-            update[path] = _update(work, weight, slots)
-            if work.entry("clip") is not None:
-                clip[path] = _clip(work, weight)
-    return {"update": update, "slots": slots, "clip": clip, "rate": _rate(work)}
+    found: dict[str, Any] = {"update": {}, "slots": {}, "clip": {}, "rate": None}
+    trained = {path: weight for path, weight in work.model.params.items() if path not in frozen}
+    failed = Failures(work.diagnostics, any=work.entry("optimizer") is None)
+    if work.entry("optimizer") is not None:
+        with failed.collecting():
+            found["update"] = {path: _update(work, weight, found["slots"]) for path, weight in trained.items()}
+    if work.entry("clip") is not None:
+        with failed.collecting():
+            found["clip"] = {path: _clip(work, weight) for path, weight in trained.items()}
+    with failed.collecting():
+        found["rate"] = _rate(work)
+    failed.stop()
+    return found
 
 
 def _scope(work: Work, weight: Weight | None) -> Scope:
@@ -61,7 +63,7 @@ def _update(work: Work, weight: Weight, slots: dict[str, Weight]) -> Graph:
         given = {"w": _input("w", weight), "g": _input("g", weight), "rate": _input("rate", None), **_counters()}
         result = called(e, s, template, given, x.span, f"optimizer.{weight.path}")
         if not isinstance(result, Tensor) or result.type != weight.type:
-            raise Problem("Z0714", f"{template.name} must return the new parameter", x.span)
+            raise Problem("Z0714", f"{template.name} does not return the new parameter, of the type of w", x.span)
         if e.params:
             raise Problem("Z0714", f"{template.name} has parameters of its own: use `state`", x.span)
         slots.update(e.states)
@@ -88,7 +90,7 @@ def _clip(work: Work, weight: Weight) -> Graph:
         given = {"g": _input("g", weight), "norm": _input("norm", None)}
         result = called(e, s, template, given, x.span, "")
         if not isinstance(result, Tensor) or result.type != weight.type:
-            raise Problem("Z0714", f"{template.name} must return the clipped gradient", x.span)
+            raise Problem("Z0714", f"{template.name} does not return the clipped gradient, of the type of g", x.span)
         data = [_port(n, t) for n, t in given.items()]
         return finish(e, f"clip.{weight.path}", data, [Port("g", result.node, weight.order, "result")])
 
@@ -104,7 +106,7 @@ def _rate(work: Work) -> Graph | None:
         template, x = found
         result = called(e, s, template, _counters(), x.span, "")
         if not isinstance(result, Tensor) or result.order:
-            raise Problem("Z0714", f"{template.name} must return one number", x.span)
+            raise Problem("Z0714", f"{template.name} does not return one number", x.span)
         return finish(e, "rate", [], [Port("rate", _float(e, result), (), "result")])
 
 

@@ -11,7 +11,7 @@ from zhdsl.ir.sizes import Size
 from zhdsl.ir.types import FLOAT, Type
 from zhdsl.lang import ast, statics
 from zhdsl.lang.axes import axes_of
-from zhdsl.lang.bounds import shown
+from zhdsl.lang.bounds import INPUT, shown
 from zhdsl.lang.elaborator import Elaborator, counter, joined
 from zhdsl.lang.expressions import evaluate
 from zhdsl.lang.model import Weight
@@ -22,7 +22,6 @@ from zhdsl.lang.tensors import as_tensor, cast, expanded, renamed
 from zhdsl.lang.values import Axes, AxisName, Builtin, Instance, Template, Tensor, is_number, kind_of
 from zhdsl.source import Span
 
-MAX_ELEMENTS = 2**31
 INITIALISERS = "write a number or an initialiser: `zeros`, `glorot[in = D, out = N]`, `normal_init[std = 0.02]`"
 
 
@@ -129,8 +128,8 @@ def _weight(
             help="an instance has one set of parameters: sizes must agree at all its calls",
         )
     count = math.prod(n.number or 1 for _, n in typed_axes)
-    if count > MAX_ELEMENTS:
-        raise Problem("Z0903", f"{path} has {shown(count)} elements, the limit is {MAX_ELEMENTS:,}", x.span)
+    if count > INPUT:
+        raise Problem("Z0903", f"{path} has {shown(count)} elements, the limit is {shown(INPUT)}", x.span)
     order = tuple(label for label, _, _ in axes)
     registry = e.params if what == "param" else e.states
     found = registry.get(path)

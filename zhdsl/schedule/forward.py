@@ -67,6 +67,7 @@ class Forwarding:
     odd: set[str] = field(default_factory=set)
     dense: set[str] = field(default_factory=set)
     moved: dict[str, Move] = field(default_factory=dict)
+    guests: dict[str, list[str]] = field(default_factory=dict)  # which buffers have moved to a buffer
 
     def __post_init__(self) -> None:
         for step in steps_of(self.items):
@@ -82,67 +83,85 @@ class Forwarding:
 
     def run(self, items: Sequence[Item]) -> list[Item]:
         """The items of one list (the run, or a loop's body) without the copies that need not be."""
-        result: list[Item] = []
-        made: dict[str, list[int]] = {}  # buffer -> places in the result of the items that write it
+        kept: list[Item] = []
+        touched: dict[str, list[int]] = {}  # buffer -> places in `kept` of the items that touch it
         last = {s.output.buffer: i for i, item in enumerate(items) for s in steps_of([item])}
         for i, item in enumerate(items):
             if isinstance(item, Pending):
                 item = replace(item, body=self.run(item.body))
-            if not isinstance(item, Step) or not self._needless(item, result, made, last[item.output.buffer] > i):
-                for step in steps_of([item]):
-                    made.setdefault(step.output.buffer, []).append(len(result))
-                result.append(item)
+            places = self._writers(item, kept, touched, last[item.output.buffer] > i) if isinstance(item, Step) else []
+            if places and isinstance(item, Step):
+                self._redirect(item, kept, places)
+                touched.setdefault(item.output.buffer, []).extend(places)
                 continue
-            source, target = item.inputs[0], item.output
-            move = Move(target, source.dims == target.dims)
-            for at in dict.fromkeys(made[source.buffer]):
-                result[at] = _redirected(result[at], source.buffer, move)
-            self._move(source.buffer, move)
-            made.setdefault(target.buffer, []).extend(made.pop(source.buffer))
-        return result
+            for name in {n for s in steps_of([item]) for n in (s.output.buffer, *(v.buffer for v in s.inputs))}:
+                touched.setdefault(name, []).append(len(kept))
+            kept.append(item)
+        return kept
 
-    def _move(self, old: str, move: Move) -> None:
-        """From now on the buffer's elements are elsewhere; who read the buffer reads there."""
-        here, new = {old: move}, move.target.buffer
-        self.moved = {n: Move(_new_place(m.target, here), m.alike) for n, m in self.moved.items()} | here
+    def _redirect(self, copy: Step, kept: list[Item], places: Sequence[int]) -> None:
+        """Let what writes the copied buffer write to the copy's place; who reads the buffer reads there from now on."""
+        old, new = copy.inputs[0].buffer, copy.output.buffer
+        move = Move(copy.output, copy.inputs[0].dims == copy.output.dims)
+        for at in places:
+            kept[at] = _redirected(kept[at], old, move)
+        guests = self.guests.pop(old, [])
+        self.moved |= {name: Move(move.of(self.moved[name].target), self.moved[name].alike) for name in guests}
+        self.moved[old] = move
+        self.guests.setdefault(new, []).extend((*guests, old))
         self.readers[new] += self.readers[old] - 1
         self.dense |= {new} if old in self.dense else set()
-        self.odd |= {new} if old in self.odd or move.target != self.tape.buffers[new].whole else set()
+        self.odd |= {new} if old in self.odd or copy.output != self.tape.buffers[new].whole else set()
 
-    def _needless(self, copy: Step, before: list[Item], made: dict[str, list[int]], again: bool) -> bool:
-        """Whether what is copied can be computed at the copy's place; `again`: others write there later."""
-        if not isinstance(copy.op, Copy) or copy.inputs[0].buffer not in made:
-            return False
+    def _writers(self, copy: Step, kept: list[Item], touched: Mapping[str, list[int]], again: bool) -> list[int]:
+        """Where the items are that write what is copied, if they can write to the copy's place; else nothing.
+
+        `again`: others write to that place later.
+        """
+        if not isinstance(copy.op, Copy):
+            return []
         source, target = copy.inputs[0], copy.output
-        buffer, places = self.tape.buffers[source.buffer], made[source.buffer]
-        steps = [s for at in dict.fromkeys(places) for s in steps_of([before[at]]) if s.output.buffer == buffer.name]
+        buffer = self.tape.buffers[source.buffer]
         if buffer.place != "arena" or source != buffer.whole or buffer.name in self.tape.stacks:
-            return False
-        if len(steps) != self.writers[buffer.name] or any(isinstance(before[at], Pending) for at in places):
-            return False
+            return []
+        places = [at for at in dict.fromkeys(touched.get(buffer.name, ())) if _writes(kept[at], buffer.name)]
+        steps = [s for at in places for s in steps_of([kept[at]]) if s.output.buffer == buffer.name]
+        in_loops = any(isinstance(kept[at], Pending) for at in places)
+        if in_loops or len(steps) != self.writers[buffer.name]:  # or some are in another list
+            return []
         if again and target.buffer not in self.tape.parts and self.readers[buffer.name] > 1:
-            return False  # overwritten (as a carry is) while others still need it
-        alike = source.dims == target.dims
-        if not alike and (buffer.name in self.odd | self.dense or not _one_writer(steps, source, target)):
-            return False
-        return self._free(before, min(places), steps, target)
+            return []  # overwritten (as a carry is) while others still need it
+        if source.dims != target.dims and not self._can_spread(steps, source, target):
+            return []
+        return places if self._free(kept, places, touched.get(target.buffer, ()), target) else []
 
-    def _free(self, items: list[Item], at: int, writers: Sequence[Step], target: View) -> bool:
+    def _can_spread(self, steps: Sequence[Step], source: View, target: View) -> bool:
+        """Whether writer and readers of a whole buffer can do with other strides."""
+        return source.buffer not in self.odd | self.dense and _one_writer(steps, source, target)
+
+    def _free(self, kept: Sequence[Item], places: Sequence[int], touching: Iterable[int], target: View) -> bool:
         """Whether, from the first writer on, nobody needs what the target held before.
 
         Parts of one buffer are written independently and read when they are all there, or in a stack at other places.
         """
         if target.buffer in self.tape.parts:
             return True
-        for step in steps_of(items[at:]):
-            if step.output.buffer == target.buffer:
+        for at in touching:
+            item = kept[at]
+            in_place = len(places) == 1 and at == places[0] and isinstance(item, Step)
+            if at >= min(places) and not (in_place and isinstance(item, Step) and _reads_alike(item, target)):
                 return False
-            for view in step.inputs:
-                own = step in writers and len(writers) == 1 and isinstance(step.op, Elementwise)
-                alike = view.dims == target.dims and view.offset == target.offset
-                if view.buffer == target.buffer and not (own and alike and isinstance(items[at], Step)):
-                    return False
         return True
+
+
+def _writes(item: Item, name: str) -> bool:
+    return any(s.output.buffer == name for s in steps_of([item]))
+
+
+def _reads_alike(step: Step, target: View) -> bool:
+    """Whether an elementwise step reads of the target's buffer what lies where it writes, element by element."""
+    read = [v for v in step.inputs if v.buffer == target.buffer]
+    return isinstance(step.op, Elementwise) and all((v.offset, v.dims) == (target.offset, target.dims) for v in read)
 
 
 def _one_writer(steps: Sequence[Step], source: View, target: View) -> bool:

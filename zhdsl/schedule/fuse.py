@@ -14,8 +14,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from zhdsl.ir.node import Node, Origins
+from zhdsl.ir.types import Axis
 from zhdsl.ops.families import Elementwise
 from zhdsl.schedule import pieces
 from zhdsl.schedule.forward import steps_of
@@ -33,9 +35,15 @@ class Group:
     reads: dict[str, set[View]] = field(default_factory=dict)
     writes: dict[str, set[View]] = field(default_factory=dict)
 
+    @cached_property
+    def domain(self) -> frozenset[Axis]:
+        """The axes that all its steps range over."""
+        return self.steps[0][1].output.domain
+
     @property
-    def domain(self) -> frozenset[object]:
-        return frozenset(self.steps[0][1].output.domain)
+    def touched(self) -> set[str]:
+        """The buffers that it reads or writes."""
+        return self.reads.keys() | self.writes.keys()
 
     def add(self, at: int, step: Step) -> None:
         self.steps.append((at, step))
@@ -58,7 +66,8 @@ class Fusion:
         self.tape = tape
         self.shared = shared  # how many steps and outputs touch a buffer
         self.origins = origins
-        self.open: list[Group] = []
+        self.open: dict[Group, None] = {}
+        self.touching: dict[str, dict[Group, None]] = {}  # the open groups that touch a buffer
         self.kernels: list[Kernel | Loop] = []
         self.waiting: Waiting
 
@@ -96,11 +105,16 @@ class Fusion:
     def _in_the_way(self, item: Item) -> list[Group]:
         """The open groups that this item would close."""
         if not isinstance(item, Step):
-            touched = _touched(item)
-            return [g for g in self.open if touched & (g.writes.keys() | g.reads.keys())]
-        met = [g for g in self.open if any(self._feeds(g, v) for v in item.inputs) or self._disturbs(g, item.output)]
-        fed = [g for g in met if any(self._feeds(g, v) for v in item.inputs)]
-        return [g for g in met if not (g in fed and self._joins(g, item))]
+            return list(dict.fromkeys(g for name in sorted(_touched(item)) for g in self.touching.get(name, ())))
+        met = dict.fromkeys(self._feeding(item))
+        free = [g for g in met if self._joins(g, item)]
+        met |= dict.fromkeys(g for g in self.touching.get(item.output.buffer, ()) if self._disturbs(g, item.output))
+        return [g for g in met if g not in free]
+
+    def _feeding(self, step: Step) -> list[Group]:
+        """The open groups that make what the step reads."""
+        found = (g for v in step.inputs for g in self.touching.get(v.buffer, ()) if self._feeds(g, v))
+        return list(dict.fromkeys(found))
 
     def _block(self, item: Kernel | Loop | Pending) -> None:
         self._close(self._in_the_way(item))
@@ -114,7 +128,7 @@ class Fusion:
 
     def _step(self, at: int, step: Step) -> None:
         self._close(self._in_the_way(step))
-        joined = [g for g in self.open if any(self._feeds(g, v) for v in step.inputs)]
+        joined = self._feeding(step)
         if joined or _fusable(step):
             self._add(at, step, joined)
         elif isinstance(step.op, Fill) and self._borders(step):
@@ -136,12 +150,19 @@ class Fusion:
 
     def _add(self, at: int, step: Step, joined: Sequence[Group]) -> None:
         group = joined[0] if joined else Group([])
+        self.open[group] = None
         for other in joined[1:]:
             group.absorb(other)
-            self.open.remove(other)
-        if not joined:
-            self.open.append(group)
+            self._forget(other)
         group.add(at, step)
+        for name in group.touched:
+            self.touching.setdefault(name, {})[group] = None
+
+    def _forget(self, group: Group) -> None:
+        """The group is not open any more."""
+        self.open.pop(group)
+        for name in group.touched:
+            self.touching[name].pop(group)
 
     # ------------------------------------------------------------ what depends on what
     def _feeds(self, group: Group, view: View) -> bool:
@@ -185,8 +206,8 @@ class Fusion:
 
     # ------------------------------------------------------------ kernels
     def _close(self, groups: Sequence[Group]) -> None:
-        for group in dict.fromkeys(groups):
-            self.open.remove(group)
+        for group in groups:
+            self._forget(group)
             self.kernels.append(self._kernel([step for _, step in group.steps]))
 
     def _kernel(self, steps: list[Step]) -> Kernel:

@@ -11,8 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from zhdsl.ir.arrays import Array, np
 from zhdsl.ir.types import FLOAT
-from zhdsl.schedule.program import Buffer, Entry, Kernel, Loop, Program, Step
+from zhdsl.schedule.program import Buffer, Entry, Kernel, Loop, Program
+from zhdsl.schedule.views import dense
 
 ALIGN = 64  # bytes: a cache line, and a vector of AVX-512
 ITEM = {"bool": 1, "i32": 4, "f16": 2, "bf16": 4, "f32": 4, "f64": 8}  # bf16 is kept in f32 by backends of arrays
@@ -106,59 +108,64 @@ def _life(touched: Sequence[tuple[Moment, bool]], outside: bool) -> Life:
 
 
 # ---------------------------------------------------------------- the same memory at different times
-def in_place(buffers: Mapping[str, Buffer], items: Items, lives: dict[str, Life]) -> dict[str, str]:
+def in_place(buffers: Mapping[str, Buffer], items: Items, lives: Mapping[str, Life]) -> dict[str, str]:
     """Slots: the buffer whose memory each buffer has. Results of elementwise steps take that of a dying operand."""
     slots = {name: name for name in lives}
     ends = dict(lives)
     for moment in timeline(items):
         if moment.kernel.family == "elementwise":
-            for step_at, step in enumerate(moment.kernel.steps, moment.start):
-                _take(buffers, moment, (step_at, step), slots, ends)
+            _share(buffers, moment, slots, ends)
     return slots
 
 
-def _take(
-    buffers: Mapping[str, Buffer], moment: Moment, at: tuple[int, Step], slots: dict[str, str], ends: dict[str, Life]
-) -> None:
-    time, step = at
-    new = buffers[step.output.buffer]
-    if new.place not in ("arena", "local") or slots[new.name] != new.name or step.output != new.whole:
-        return
-    start = time if new.place == "local" else moment.start
-    if ends[new.name][0] != start or _reads_before(moment.kernel, time - moment.start, new.name):
-        return
-    for old in _dying(buffers, moment, time, ends):
-        if _alike(new, buffers[old]) and ends[slots[old]] == ends[old]:
-            slots[new.name] = slots[old]
-            for name in (slots[old], old, new.name):
-                ends[name] = ends[slots[old]][0], ends[new.name][1]
-            return
+def _share(buffers: Mapping[str, Buffer], moment: Moment, slots: dict[str, str], ends: dict[str, Life]) -> None:
+    """Find for every buffer that a kernel makes one that it does not need any more.
+
+    `ends` are lifetimes of slots, by any of their buffers that still matters.
+    """
+    uses = _uses(moment.kernel)
+    free: list[str] = []  # what no later step of the kernel touches
+    for i, step in enumerate(moment.kernel.steps):
+        free += [n for n, use in uses.items() if use.last == i and _dies(buffers[n], use, moment, ends)]
+        new = buffers[step.output.buffer]
+        begins = moment.start + (i if new.place == "local" else 0)
+        fresh = uses[new.name].first == i and uses[new.name].whole and new.place in ("arena", "local")
+        if fresh and ends[new.name][0] == begins:
+            old = next((n for n in reversed(free) if _alike(new, buffers[n]) and n != new.name), None)
+            if old is not None:
+                free.remove(old)
+                slots[new.name] = slots[old]
+                ends[new.name] = ends[old][0], ends[new.name][1]
 
 
-def _reads_before(kernel: Kernel, at: int, name: str) -> bool:
-    return any(v.buffer == name for s in kernel.steps[:at] for v in s.inputs) or any(
-        s.output.buffer == name for s in kernel.steps[:at]
-    )
+@dataclass(frozen=True)
+class Use:
+    """How a kernel uses a buffer: the first and last of its steps that touch it, and whether always as a whole."""
+
+    first: int
+    last: int
+    whole: bool
 
 
-def _dying(buffers: Mapping[str, Buffer], moment: Moment, time: int, ends: Mapping[str, Life]) -> Iterator[str]:
-    """Buffers that the kernel reads as a whole, last at this step at the latest, and that nobody reads after it."""
-    steps = moment.kernel.steps
-    views = dict.fromkeys(v for s in steps for v in s.inputs)
-    for view in views:
-        old = buffers[view.buffer]
-        if old.place not in ("arena", "local", "input") or _touched(steps[time - moment.start + 1 :], old.name):
-            continue
-        whole = all(v == old.whole for v in views if v.buffer == old.name)
-        last = time if old.place == "local" else moment.life[1]
-        born = time if old.place == "local" else moment.start
-        kept = any(ends[old.name][0] <= loop[0] for loop in moment.loops)  # the next round may need it
-        if whole and ends[old.name][1] == last and ends[old.name][0] < born and not kept:
-            yield old.name
+def _uses(kernel: Kernel) -> dict[str, Use]:
+    found: dict[str, Use] = {}
+    for i, step in enumerate(kernel.steps):
+        for view in (*step.inputs, step.output):
+            old = found.get(view.buffer)
+            plain = view == dense(view.buffer, view.axes)
+            found[view.buffer] = Use(old.first if old else i, i, plain and (old is None or old.whole))
+    return found
 
 
-def _touched(steps: Iterable[Step], name: str) -> bool:
-    return any(name in (s.output.buffer, *(v.buffer for v in s.inputs)) for s in steps)
+def _dies(buffer: Buffer, use: Use, moment: Moment, ends: Mapping[str, Life]) -> bool:
+    """Whether nobody needs the buffer after its last use in the kernel."""
+    if buffer.place not in ("arena", "local", "input") or not use.whole:
+        return False
+    first, last = ends[buffer.name]
+    if buffer.place == "local":
+        return True
+    kept = any(first <= loop[0] for loop in moment.loops)  # the next round may need it
+    return last == moment.life[1] and first < moment.start and not kept
 
 
 def _alike(new: Buffer, old: Buffer) -> bool:
@@ -249,22 +256,20 @@ def place(blocks: Iterable[Block]) -> tuple[dict[str, int], int]:
 
     Greedy, largest block first, into the smallest gap that is large enough, else behind all.
     """
-    placed: list[tuple[int, Block]] = []  # sorted by offset
-    starts: dict[str, int] = {}
-    for block in sorted(blocks, key=lambda b: (-b.size, b.life, b.slot)):
-        neighbours = [(o, b) for o, b in placed if b.life[0] <= block.life[1] and block.life[0] <= b.life[1]]
-        start = _best_gap(neighbours, block.size)
-        starts[block.slot] = start
-        at = next((i for i, (o, _) in enumerate(placed) if o > start), len(placed))
-        placed.insert(at, (start, block))
-    return starts, max((o + b.size for o, b in placed), default=0)
+    ordered = sorted(blocks, key=lambda b: (-b.size, b.life, b.slot))
+    first, last = (np.array([b.life[i] for b in ordered], np.int64) for i in (0, 1))
+    starts, ends = np.zeros(len(ordered), np.int64), np.zeros(len(ordered), np.int64)
+    for i, block in enumerate(ordered):
+        there = np.flatnonzero((first[:i] <= block.life[1]) & (last[:i] >= block.life[0]))
+        starts[i] = _best_gap(starts[there], ends[there], block.size)
+        ends[i] = starts[i] + block.size
+    return {b.slot: int(start) for b, start in zip(ordered, starts, strict=True)}, int(ends.max(initial=0))
 
 
-def _best_gap(neighbours: Sequence[tuple[int, Block]], size: int) -> int:
-    end, best, best_gap = 0, None, 0
-    for offset, block in neighbours:
-        gap = offset - end
-        if gap >= size and (best is None or gap < best_gap):
-            best, best_gap = end, gap
-        end = max(end, offset + block.size)
-    return end if best is None else best
+def _best_gap(starts: Array, ends: Array, size: int) -> int:
+    """Where the smallest gap of at least this size begins between stretches of memory, or where the last one ends."""
+    order = np.argsort(starts, kind="stable")
+    reached = np.concatenate(([0], np.maximum.accumulate(ends[order])))  # up to where everything before is taken
+    gaps = starts[order] - reached[:-1]
+    fitting = np.flatnonzero(gaps >= size)
+    return int(reached[fitting[np.argmin(gaps[fitting])]] if len(fitting) else reached[-1])
