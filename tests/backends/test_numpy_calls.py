@@ -7,10 +7,12 @@ import math
 import numpy as np
 import pytest
 
-from tests.schedule.programs import program
+from tests.backends.harness import ordered
+from tests.schedule.programs import graph, program
 from zhdsl.backends.numpy import NumpyExecutable
 from zhdsl.backends.numpy.calls import coalesced
 from zhdsl.backends.numpy.contract import library_matrix
+from zhdsl.ops.evaluate import evaluate
 
 ATTENTION = """
   input data x: [B, Q, D=8] as %0
@@ -107,6 +109,48 @@ def test_a_choice_over_its_own_operands() -> None:
     x = np.linspace(-2, 2, 9)
     found = NumpyExecutable(program(lines), "f64").run({"data/x": x})["result/y"]
     np.testing.assert_allclose(found, np.exp(x), rtol=1e-15)
+
+
+def test_erf_in_single_precision_is_right_to_a_few_ulp() -> None:
+    lines = """
+      input data x: [N] as %0
+      %1 = erf(%0)
+      output result y[N] = %1
+    """
+    ends = [np.nan, np.inf, -np.inf, 0.0, 1e-30, -1e-5, 3.9, -3.9, 5.0]
+    x = np.concatenate([np.linspace(-5, 5, 20001), ends]).astype("f4")
+    found = NumpyExecutable(program(lines), "f32").run({"data/x": x})["result/y"].astype("f8")
+    wanted = np.array([math.erf(float(value)) for value in x])
+    assert np.isnan(found[-len(ends)])
+    assert np.nanmax(np.abs(found)) == 1
+    there = wanted != 0
+    error = np.abs(found[there] - wanted[there]) / np.abs(wanted[there])
+    assert np.nanmax(error) < 5e-7
+    assert not found[~there].any()
+
+
+@pytest.mark.parametrize("axes", ["N=3, M", "M", "M=1", ""])
+@pytest.mark.parametrize("size", [1, 7, 40_000])
+def test_random_numbers_are_those_of_the_reference_in_every_run(axes: str, size: int) -> None:
+    lines = f"""
+      input counter seed: i32[] as %0
+      input counter sample: i32[B] as %1
+      input counter t: i32[K=2] as %2
+      %3 = uniform[stream=5, axes=[{axes}]](%0, %1, %2)
+      %4 = uniform[stream=6, axes=[{axes}]](%0)
+      output result y[B, K{", " + axes.replace("=3", "").replace("=1", "") if axes else ""}] = %3
+      output result z[{axes.replace("=3", "").replace("=1", "")}] = %4
+    """
+    executable = NumpyExecutable(program(lines), "f64")
+    of_graph = graph(lines)
+    for seed in (3, -1):
+        values = [np.asarray(seed), np.arange(3) * seed, np.array([5, 6])]
+        keys = ("counter/seed", "counter/sample", "counter/t")
+        sizes = {"B": 3, "M": size}
+        found = executable.run(dict(zip(keys, values, strict=True)), sizes=sizes)
+        given = dict(zip((p.node for p in of_graph.inputs), values, strict=True))
+        for port, wanted in zip(of_graph.outputs, evaluate(of_graph, given, sizes), strict=True):
+            np.testing.assert_array_equal(found[f"result/{port.name}"], ordered(wanted, port))
 
 
 @pytest.mark.parametrize("count", [10, 5000])

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
 
-from zhdsl.cli.specs import counted, recipe_name, value_of
+from zhdsl.cli.specs import counted, open_spec, recipe_name, value_of
+from zhdsl.errors import SpecError
 
 
 @pytest.mark.parametrize(
@@ -75,3 +78,11 @@ def test_a_setting_that_is_none_is_wrong_use(setting: str, says: str, zh: Callab
     result = zh("check", str(tmp_path / "a.zh"), "--set", *setting.split())
     assert (result.code, result.out) == (2, "")
     assert says in result.err
+
+
+@pytest.mark.parametrize("text", ["const N = 4\n", "const N =\n"])
+def test_the_collector_of_cycles_is_as_before_when_a_spec_is_open(text: str, tmp_path: Path) -> None:
+    (tmp_path / "a.zh").write_text(text)
+    with suppress(SpecError):
+        open_spec(str(tmp_path / "a.zh"), {})
+    assert gc.isenabled()

@@ -247,7 +247,7 @@ BREACHES: dict[Callable[[], Graph], str] = {
     loop_as_a_tensor: "outputs_have_roles: output y is a loop",
     size_below_zero: "sizes_are_counts: axis B has the size -1",
     size_that_is_not_whole: "sizes_are_counts: axis B has the size 1/2",
-    body_that_reaches_outside: "body_is_closed: input[x](): [B] is none of the body's slots (in scan[label=T, size=T, reverse=false, truncate=0, body={…}]([B], [B, T]): tuple[])",
+    body_that_reaches_outside: "body_is_closed: input[x](): [B] is none of the body's slots (in scan[label=T, size=T, ",
     slot_that_is_there_twice: "slots_fit: its slots are not distinct slots of one key",
     slots_of_two_bodies: "slots_fit: its slots are not distinct slots of one key",
     carry_without_a_next_value: "slots_fit: 2 carries, 0 slices, 2 slots and 1 next",

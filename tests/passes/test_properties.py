@@ -19,7 +19,7 @@ from zhdsl.ir.verify import verify
 from zhdsl.ops.evaluate import evaluate
 
 SEEDS = range(80)
-EACH = tuple(dict.fromkeys((*passes.BEFORE_DERIVATIVE, *passes.PASSES)))
+EACH = tuple(dict.fromkeys((passes.fold_constants, *passes.BEFORE_DERIVATIVE, *passes.PASSES)))
 each_pass = pytest.mark.parametrize("transform", EACH, ids=[p.__name__ for p in EACH])
 example = cache(random_example)
 

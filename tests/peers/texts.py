@@ -164,8 +164,9 @@ class Transformer(Module):
 class Attending(Module):
     """Bahdanau's: a GRU in both directions reads, a GRU writes and looks back at every step."""
 
-    def __init__(self, v: int = 68):
+    def __init__(self, v: int = 68, steps: int = 0):
         super().__init__()
+        self.steps = steps
         self.source, self.encoder = nn.Embedding(v, 32), Both(GRU(32), GRU(32, True))
         self.look, self.target, self.cell, self.say = Bahdanau(), nn.Embedding(v, 32), GRUCell(), nn.Linear(64, v)
 
@@ -190,11 +191,11 @@ class Taught(Attending):
 
 
 class Greedy(Attending):
-    """The most likely letter at each of 11 steps, and where it looked."""
+    """The most likely letter at each step, and where it looked."""
 
     def forward(self, src: Tensor) -> tuple[Tensor, Tensor]:
         m, s, word, found = self.read(src), torch.zeros(len(src), 64), torch.ones_like(src[:, 0]), []
-        for _ in range(11):
+        for _ in range(self.steps):
             y, s, alpha = self.step(word, s, m, src != 0)
             word = y.argmax(1)
             found.append((word, alpha))
@@ -211,7 +212,7 @@ class Beam(Attending):
         keep = (src != 0).repeat_interleave(k, 0)
         s, word, found = torch.zeros(b * k, 64), torch.ones(b * k, dtype=torch.long), []
         score = torch.tensor([0.0] + [-math.inf] * (k - 1)).repeat(b, 1)
-        for _ in range(11):
+        for _ in range(self.steps):
             y, s, _ = self.step(word, s, m, keep)
             every = (score[..., None] + y.log_softmax(1).reshape(b, k, v)).reshape(b, k * v)
             score, at = every.topk(k, 1)
@@ -226,8 +227,9 @@ class Beam(Attending):
 class Seq2Seq(Module):
     """A source read backwards becomes the state from which the target is written."""
 
-    def __init__(self, v: int = 28, n: int = 128):
+    def __init__(self, n: int = 128, v: int = 28, steps: int = 0):
         super().__init__()
+        self.steps = steps
         self.source, self.reader = nn.Embedding(v, 64), LSTMCell(1.0)
         self.target, self.writer, self.say, self.n = nn.Embedding(v, 64), LSTMCell(1.0), nn.Linear(n, v), n
 
@@ -251,11 +253,11 @@ class Continued(Seq2Seq):
 
 
 class Writer(Seq2Seq):
-    """The most likely letter at each of 30 steps."""
+    """The most likely letter at each step."""
 
     def forward(self, src: Tensor) -> Tensor:
         (h, c), word, found = self.read(src), torch.ones_like(src[:, 0]), []
-        for _ in range(30):
+        for _ in range(self.steps):
             h, c = self.writer(self.target(word), h, c)
             word = self.say(h).argmax(1)
             found.append(word)

@@ -123,18 +123,18 @@ def compare(
 def compare_loss(m: Session, twin: Twin, fields: Mapping[str, Any], train: bool = True) -> Errors:
     """Loss, gradients of all trained parameters and new states of a recipe on a batch, against the twin's loss.
 
-    The twin takes the fields by name. Statistics of `prepare` are fitted to the batch. Without `train` the loss is that
-    of validation.
+    The twin takes the fields by name. Statistics of `prepare` are fitted to the batch. Without `train` it is the loss
+    of validation, and only that.
     """
     m.prepare(**fields)
     recipe, w = m.recipe, Weights(m)
     tensors = {name: torch.tensor(a) for name, a in fields.items()}
     loss = _callable(twin, w, train)(**tensors)
     wanted = {("loss", "loss"): loss}
-    wanted |= {("grad", name): g for name, g in zip(w.params, _gradients(loss, w.params.values()), strict=True)}
-    wanted |= {("state", p): w.states[p] for p in w.used} if train else {}
-    source = recipe if train else replace(recipe, forward=recipe.evaluate)
-    found = run(m, gradient_graph(source), fields)
+    if train:
+        wanted |= {("grad", name): g for name, g in zip(w.params, _gradients(loss, w.params.values()), strict=True)}
+        wanted |= {("state", p): w.states[p] for p in w.used}
+    found = run(m, gradient_graph(recipe) if train else recipe.evaluate, fields)
     return errors(found, {key: x.detach().numpy() for key, x in wanted.items()})
 
 

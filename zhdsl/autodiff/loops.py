@@ -31,7 +31,7 @@ def scan_vjp(node: Node, cotangents: Mapping[int, Node], gradients: Gradients) -
     found: list[Node | None] = [None] * len(parts.body.slots)
     assert isinstance(back.op, Scan)
     for k, i in enumerate((*parts.carried, *parts.captured)):
-        found[i] = project(back, back.op.final(k))
+        found[i] = parts.named_back(project(back, back.op.final(k)))
     for k, i in enumerate(parts.sliced):
         found[i] = project(back, k)
     return tuple(found)
@@ -91,6 +91,28 @@ class _Parts:
         k, zero = (apply("const", value=n, dtype="i32") for n in (self.scan.truncate, 0))
         return apply("eq", apply("mod", t, k), zero)
 
+    # A captured value may have an axis of the loop's name, a carried one may not: in the backward loop, which carries
+    # its gradient, that axis has another name.
+    @cached_property
+    def other(self) -> str:
+        """A label that no slot has."""
+        label, taken = f"{self.scan.label}'", {n for slot in self.body.slots for n in slot.type.labels}
+        while label in taken:
+            label += "'"
+        return label
+
+    def renamed(self, type_: Type) -> Type:
+        return type_.renamed({self.scan.label: self.other})
+
+    def named(self, node: Node, old: str, new: str) -> Node:
+        return apply("relabel", node, names=((old, new),)) if old in node.type.sizes else node
+
+    def named_away(self, node: Node) -> Node:
+        return self.named(node, self.scan.label, self.other)
+
+    def named_back(self, node: Node) -> Node:
+        return self.named(node, self.other, self.scan.label)
+
     def run(self, body: Body) -> Node:
         """The backward scan: cotangents of final carries and zeros as initial values."""
         scan, nc = self.scan, self.body.carries
@@ -98,13 +120,13 @@ class _Parts:
         inits = [
             g if g is not None else _zeros(self.body.slots[i].type) for g, i in zip(finals, self.carried, strict=True)
         ]
-        inits += [_zeros(self.body.slots[i].type) for i in self.captured]
+        inits += [_zeros(self.renamed(self.body.slots[i].type)) for i in self.captured]
         slices = [] if self.cut is None else [self.cut]
         slices += self.node.operands[nc : self.first_captured]
         slices += [project(self.node, scan.entry(i)) for i in range(nc)]
         slices += [self.cotangents[i] for i in self.seen]
         op = Scan(scan.label, scan.size, not scan.reverse, 0, body)
-        return make(op, *inits, *slices, *self.node.operands[self.first_captured :])
+        return make(op, *inits, *slices, *map(self.named_away, self.node.operands[self.first_captured :]))
 
 
 class _Slots:
@@ -119,12 +141,12 @@ class _Slots:
         nc, first = body.carries, parts.first_captured
         groups: list[list[Type]] = [
             [body.slots[i].type for i in parts.carried],
-            [body.slots[i].type for i in parts.captured],
+            [parts.renamed(body.slots[i].type) for i in parts.captured],
             [] if parts.cut is None else [parts.cut.type.without([parts.scan.label])],
             [s.type for s in body.slots[nc:first]],
             [s.type for s in body.slots[:nc]],
             [parts.stacked[i].type for i in parts.seen],
-            [s.type for s in body.slots[first:]],
+            [parts.renamed(s.type) for s in body.slots[first:]],
         ]
         self.all = new_slots([t for group in groups for t in group])
         taken = iter(self.all)
@@ -136,10 +158,11 @@ class _Slots:
         parts = self.parts
         old = parts.body.slots
         name_slots(self.d_carry, [old[i] for i in parts.carried])
-        given = dict(zip(old, (*self.entry, *self.slices, *self.captures), strict=True))
+        captures = dict(zip(old[parts.first_captured :], self.captures, strict=True))
+        given = dict(zip(old, (*self.entry, *self.slices, *map(parts.named_back, self.captures)), strict=True))
         outputs = rebuild((*parts.body.next, *parts.stacked), lambda n, operands: None, given)
         after = [outputs[i] for i in parts.carried] + [outputs[parts.body.carries + i] for i in parts.seen]
-        wrt = [given[old[i]] for i in (*parts.carried, *parts.captured, *parts.sliced)]
+        wrt = [captures.get(old[i], given[old[i]]) for i in (*parts.carried, *parts.captured, *parts.sliced)]
         found = gradients(after, [*self.d_carry, *self.d_stacked], wrt)
         grads = iter(g if g is not None else _zeros(w.type) for g, w in zip(found, wrt, strict=True))
         before = [self._until_cut(next(grads)) for _ in self.d_carry]

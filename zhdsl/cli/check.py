@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from zhdsl import __version__
 from zhdsl.cli.fmt import STDIN, expand, standard_input
-from zhdsl.cli.specs import counted, setting_option, spec_file
+from zhdsl.cli.specs import counted, open_spec, setting_option
 from zhdsl.cli.terminal import complain, printable
 from zhdsl.errors import Diagnostic, SpecError
 
@@ -65,18 +64,19 @@ def check(paths: tuple[str, ...], settings: dict[str, Any], json_: bool) -> int:
 
 def examined(path: str, settings: Mapping[str, Any]) -> Outcome:
     """One file, checked, with its claims tried."""
-    from zhdsl.lang.check import check
-    from zhdsl.lang.parser import read
-
     try:
-        if path == STDIN:
-            project = check(standard_input(), None, settings)
-        else:
-            project = check(read(spec_file(path)), Path(path).parent, settings)
+        project = standard_input_project(settings) if path == STDIN else open_spec(path, settings)
     except SpecError as error:
         return Outcome(path, None, (), error.diagnostics)
     claims = tuple(map(tried, project.claims))
     return Outcome(path, project, claims, tuple(t.problem for t in claims if t.problem))
+
+
+def standard_input_project(settings: Mapping[str, Any]) -> Project:
+    """The spec on standard input, which has no folder and so imports nothing. Raises `SpecError`."""
+    from zhdsl.lang.check import check
+
+    return check(standard_input(), None, settings)
 
 
 def tried(claim: Claim) -> Tried:

@@ -5,9 +5,11 @@ Nothing here needs NumPy: a command that only reads a spec starts fast.
 
 from __future__ import annotations
 
+import gc
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,10 +80,24 @@ def spec_file(name: str) -> str:
 
 def open_spec(name: str, settings: Mapping[str, Any]) -> Project:
     """A spec, read and checked. Raises `click.ClickException` or `SpecError`."""
-    from zhdsl.lang.check import check
-    from zhdsl.lang.parser import read
+    path = spec_file(name)
+    with uncollected():
+        from zhdsl.lang.check import check
+        from zhdsl.lang.parser import read
 
-    return check(read(spec_file(name)), Path(name).parent, settings)
+        return check(read(path), Path(path).parent, settings)
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Without the collector of cycles: what checking makes it also keeps, so looking for garbage only takes time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def chosen_model(project: Project, name: str) -> Model:

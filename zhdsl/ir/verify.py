@@ -65,8 +65,8 @@ def edges_are_acyclic(graph: Graph) -> Wrong:
     import networkx
 
     if not networkx.is_directed_acyclic_graph(graph.nx):
-        cycle = networkx.find_cycle(graph.nx)
-        yield "a cycle: " + " -> ".join(graph.nodes[edge[0]].op.name for edge in cycle)
+        cycle = [edge[0] for edge in networkx.find_cycle(graph.nx)]
+        yield "a cycle: " + " -> ".join(graph.nodes[i].op.name for i in (*cycle, cycle[0]))
 
 
 def edges_are_operands(graph: Graph) -> Wrong:

@@ -26,7 +26,8 @@ from zhdsl.source import Span
 MAX_CALLS = 100  # definitions inside definitions
 MAX_NODES = 200_000
 MAX_INSTANCES = 20_000
-MAX_WORK = 1_000_000  # expressions and statements elaborated in one run; about 25 µs each
+MAX_WORK = 1_000_000  # steps of one run: expressions and statements elaborated, about 20 µs each
+CALL = 5  # steps of a call, beside those of its body
 OF_CALLS = ("Z03", "Z05", "Z0602", "Z0603", "Z0606")  # what depends on the arguments of the call
 
 
@@ -150,6 +151,7 @@ class Elaborator:
             raise Problem("Z0412", f"{name}: definitions call each other more than {MAX_CALLS} deep", span)
         if len(self.builder.origins) > MAX_NODES:
             raise Problem("Z0615", f"the model has more than {MAX_NODES:,} operations", span)
+        self.spend(span, CALL)
         self.depth += 1
         mine = not is_library(span)
         if mine:

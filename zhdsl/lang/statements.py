@@ -17,6 +17,7 @@ from zhdsl.lang.values import POISON, Instance, Many, Template, Tensor, is_numbe
 from zhdsl.lang.weights import declare_param, declare_state, require_free, update_state
 
 MAX_REPEAT = 10_000
+REPETITION = 50  # steps of work that one repetition counts as, whatever is in it: nested ones multiply
 
 
 def run_body(e: Elaborator, s: Scope, body: Sequence[ast.Stmt]) -> Any:
@@ -126,6 +127,7 @@ def _repeat(e: Elaborator, s: Scope, x: ast.Repeat) -> None:
     base = e.instance_path(s, name, x.span) if not x.tied else before
     types = {n: v.type for n, v in s.vars.items() if isinstance(v, Tensor)} if x.tied else {}
     for i in range(count):
+        e.spend(x.span, REPETITION)
         s.path = before if x.tied else f"{base}{i}"
         if x.var:
             s.vars[x.var.id] = i

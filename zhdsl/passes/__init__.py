@@ -1,7 +1,7 @@
 """Graph to graph: each file is one pass, a function of the file's name; their order is the tuple here.
 
-    fold_constants                 what is known before the data
-    simplify_algebra               identities of arithmetic, sums, moves, choices (`rules/`, a file per family of ops)
+    simplify_algebra               identities of arithmetic, sums, moves, choices (`rules/`, a file per family of ops),
+                                   and all that fold_constants alone does: what is known before the data
     stabilize_numerics             logarithms, softmaxes and sigmoids that do not overflow
     erase_stops                    what only differentiation looks at
     simplify_loops                 what no step of a loop changes
@@ -9,7 +9,7 @@
     merge_common_subexpressions    equal things once
     drop_dead_code                 results and inputs of loops that nobody reads
 
-A pass keeps the value of every output (what that means to the last bit: `rules/__init__.py`), the inputs and the
+A pass keeps the value of every output (up to rounding: see `rules/__init__.py`), the inputs and the
 places of the user's text; applied to its own result it does nothing.
 """
 
@@ -32,7 +32,6 @@ Pass = Callable[[Graph], Graph]
 
 # Before differentiation: nothing that the derivative depends on goes.
 BEFORE_DERIVATIVE: tuple[Pass, ...] = (
-    fold_constants,
     simplify_algebra,
     stabilize_numerics,
     simplify_loops,
@@ -42,7 +41,6 @@ BEFORE_DERIVATIVE: tuple[Pass, ...] = (
 # When nothing is differentiated any more.
 PASSES: tuple[Pass, ...] = (
     erase_stops,
-    fold_constants,
     simplify_algebra,
     stabilize_numerics,
     simplify_loops,
@@ -53,7 +51,7 @@ PASSES: tuple[Pass, ...] = (
 )
 MOST_ROUNDS = 6  # of all passes: each round finds what the last one laid open, two or three are usual
 
-__all__ = ["BEFORE_DERIVATIVE", "PASSES", "run_passes"]
+__all__ = ["BEFORE_DERIVATIVE", "PASSES", "fold_constants", "run_passes"]
 
 
 def run_passes(graph: Graph, passes: tuple[Pass, ...] = PASSES, verify: bool = False) -> Graph:

@@ -33,7 +33,7 @@ def _hoist(node: Node) -> Node | None:
     """The scan with its products before it, `None` if it has none."""
     scan = node.op
     assert isinstance(scan, Scan)
-    moved = _worth(scan.body)
+    moved = _worth(scan.body, scan.label)
     if not moved:
         return None
     lifting = Lifting(node)
@@ -52,14 +52,18 @@ def _hoist(node: Node) -> Node | None:
     return make(replace(scan, body=new), *node.operands[:first], *whole, *node.operands[first:])
 
 
-def _worth(body: Body) -> list[Node]:
-    """Products of slices and captured values, with what follows them, as far up as they go."""
+def _worth(body: Body, label: str) -> list[Node]:
+    """Products of slices and captured values, with what follows them, as far up as they go.
+
+    What has an axis of the loop's name in a step stays: outside, the two would be one.
+    """
     slices = set(body.slots[body.carries : body.carries + body.slices])
     carried = _depending(body.nodes, set(body.slots[: body.carries]))
     sliced = _depending(body.nodes, slices)
+    clashing = _depending(body.nodes, {n for n in body.nodes if label in n.type.sizes})
     fit: set[Node] = set()
     for n in body.nodes:
-        if n in sliced and n not in carried and (n.op.name == "contract" or _follows(n, fit)):
+        if n in sliced - carried - clashing and (n.op.name == "contract" or _follows(n, fit)):
             fit.add(n)
     users = _users(body)
     return [n for n in body.nodes if n in fit and any(u not in fit for u in users[n])]

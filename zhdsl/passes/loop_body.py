@@ -25,8 +25,13 @@ class Lifting:
         self.known = dict(zip(body.slots[body.carries :], node.operands[body.carries :], strict=True))
 
     def can(self, n: Node) -> bool:
-        """Whether a value needs no carried one and no loop within."""
-        return all(x in self.known or (x.op.name not in ("slot", "scan", "project")) for x in self._needed(n))
+        """Whether a value needs no carried one and no loop within, and has no axis of the loop's name."""
+        known = all(x in self.known or (x.op.name not in ("slot", "scan", "project")) for x in self._needed(n))
+        return known and not self.clashes(n)
+
+    def clashes(self, n: Node) -> bool:
+        """Whether something in a step has an axis of the loop's name already: it is not the loop's."""
+        return any(self.label in x.type.sizes for x in topological([n]))
 
     def _needed(self, n: Node) -> Sequence[Node]:
         return [x for x in topological([n]) if not x.operands or x.op.family == "loop"]
@@ -36,11 +41,20 @@ class Lifting:
         b = builder()
         for x in topological([n]):
             if x not in self.known:
-                operands = tuple(self.known[y] for y in x.operands)
+                operands = self._alike(x, tuple(self.known[y] for y in x.operands))
                 with b.at(b.origins.get(x, NOWHERE)):
                     self.known[x] = make(self._op(x, operands), *operands)
                 b.note(self.known[x], NOWHERE, b.names.get(x))
         return self.known[n]
+
+    def _alike(self, x: Node, operands: tuple[Node, ...]) -> tuple[Node, ...]:
+        """The operands, all with the axis if one has it, where the op wants them alike."""
+        if x.op.name not in ("concat", "scatter") or all(self.label not in y.type.sizes for y in operands):
+            return operands
+        wanted = operands if x.op.name == "concat" else operands[:1]
+        axes = ((self.label, self.size),)
+        full = (y if self.label in y.type.sizes else apply("expand", y, axes=axes) for y in wanted)
+        return (*full, *operands[len(wanted) :])
 
     def _op(self, x: Node, operands: Sequence[Node]) -> object:
         """The op with the axis in its attributes, where it states a whole type."""

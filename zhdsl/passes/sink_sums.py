@@ -73,8 +73,9 @@ def _sink(node: Node) -> _Sunk | None:
     scan = node.op
     assert isinstance(scan, Scan)
     body = scan.body
-    added = {i: g for i in range(body.carries) if (g := _added(body, i)) is not None}
     lifting = Lifting(node)
+    sums_of = {i: g for i in range(body.carries) if (g := _added(body, i)) is not None}
+    added = {i: g for i, g in sums_of.items() if not lifting.clashes(g)}
     given = {i: n for i, n in enumerate(body.emits) if _product(body, n, lifting)}
     if not added and not given:
         return None
@@ -104,7 +105,7 @@ def _product(body: Body, n: Node, lifting: Lifting) -> bool:
     """Whether an emit is a product that can be made behind the loop from one emitted factor."""
     if n.op.name != "contract" or body.outputs.count(n) != 1:
         return False
-    if any(n in x.operands for x in body.nodes):
+    if any(n in x.operands for x in body.nodes) or lifting.clashes(n):
         return False
     return sum(not lifting.can(x) for x in n.operands) == 1
 

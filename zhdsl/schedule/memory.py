@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from zhdsl.ir.arrays import Array, np
 from zhdsl.ir.types import FLOAT
 from zhdsl.schedule.program import Buffer, Entry, Kernel, Loop, Program
-from zhdsl.schedule.views import dense
 
 ALIGN = 64  # bytes: a cache line, and a vector of AVX-512
 ITEM = {"bool": 1, "i32": 4, "f16": 2, "bf16": 4, "f32": 4, "f64": 8}  # bf16 is kept in f32 by backends of arrays
@@ -123,7 +122,7 @@ def _share(buffers: Mapping[str, Buffer], moment: Moment, slots: dict[str, str],
 
     `ends` are lifetimes of slots, by any of their buffers that still matters.
     """
-    uses = _uses(moment.kernel)
+    uses = _uses(buffers, moment.kernel)
     free: list[str] = []  # what no later step of the kernel touches
     for i, step in enumerate(moment.kernel.steps):
         free += [n for n, use in uses.items() if use.last == i and _dies(buffers[n], use, moment, ends)]
@@ -147,13 +146,13 @@ class Use:
     whole: bool
 
 
-def _uses(kernel: Kernel) -> dict[str, Use]:
+def _uses(buffers: Mapping[str, Buffer], kernel: Kernel) -> dict[str, Use]:
     found: dict[str, Use] = {}
     for i, step in enumerate(kernel.steps):
         for view in (*step.inputs, step.output):
             old = found.get(view.buffer)
-            plain = view == dense(view.buffer, view.axes)
-            found[view.buffer] = Use(old.first if old else i, i, plain and (old is None or old.whole))
+            whole = view == buffers[view.buffer].whole and (old is None or old.whole)
+            found[view.buffer] = Use(old.first if old else i, i, whole)
     return found
 
 

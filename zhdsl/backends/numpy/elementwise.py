@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from zhdsl.backends.numpy import functions
 from zhdsl.backends.numpy.calls import Call, Frame, aligned, copied, same_memory
 from zhdsl.backends.numpy.memory import Array
 from zhdsl.ops.elementwise import IPow
@@ -123,10 +124,15 @@ def _ipow(frame: Frame, step: Step, out: Array, arrays: list[Array]) -> list[Cal
     return table.get(k)
 
 
+def _erf(frame: Frame, step: Step, out: Array, arrays: list[Array]) -> list[Call] | None:
+    return functions.erf(frame.memory, arrays[0], out) if out.dtype == np.float32 else None
+
+
 SPECIAL: dict[str, Callable[[Frame, Step, Array, list[Array]], list[Call] | None]] = {
     "copy": _copy,
     "fill": _fill,
     "cast": _copy,
     "where": _where,
     "ipow": _ipow,
+    "erf": _erf,
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from zhdsl.backends.numpy import contract, elementwise, index, labelled, movement, reduce
+from zhdsl.backends.numpy import contract, elementwise, index, labelled, movement, random, reduce
 from zhdsl.backends.numpy.calls import Call, Frame
 from zhdsl.backends.numpy.memory import Memory
 from zhdsl.schedule.program import Kernel, Loop, Step
@@ -19,7 +19,7 @@ FAMILIES: dict[str, Rule] = {
     "contract": contract.bind,
     "movement": movement.bind,
     "index": index.bind,
-    "random": labelled.bind,
+    "random": random.bind,
 }
 
 
