@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -37,12 +38,16 @@ class Maker:
                     made += 1
             self.graph = self.closed()
 
-    def pick(self, items: list) -> object:
+    def pick(self, items: Sequence[Any]) -> Any:
         return items[int(self.rng.integers(len(items)))]
 
     def recent(self) -> Node:
         """A value, late ones more often."""
         return self.pool[int(len(self.pool) * self.rng.random() ** 0.5)]
+
+    def recent_scalar(self) -> Node:
+        x = self.recent()
+        return apply("tanh", apply("sum", x, labels=x.type.labels))
 
     def source(self, kind: str, name: str) -> Node:
         labels = [n for n in AXES if self.rng.random() < 0.5] or ["B"]
@@ -242,13 +247,6 @@ def inside(m: Maker, slots: tuple[Node, ...]) -> list[Node]:
     found, m.pool = m.pool[len(slots) :], outside
     return found
 
-
-def recent_scalar(m: Maker) -> Node:
-    x = m.recent()
-    return apply("tanh", apply("sum", x, labels=x.type.labels))
-
-
-Maker.recent_scalar = recent_scalar  # type: ignore[attr-defined]
 
 RULES: list[Callable[[Maker], Node | None]] = [
     *[by_name] * 6,

@@ -187,6 +187,27 @@ def test_rows_that_meet_are_added_one_by_one_or_sorted(size: int) -> None:
     np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-12)
 
 
+def test_bf16_is_rounded_after_every_op() -> None:
+    lines = """
+      input data x: [B, D=9] as %0
+      %1 = cast[bf16](%0)
+      %2 = tanh(%1)
+      %3 = contract[B](%1, %2)
+      %4 = sum[D](%2)
+      %5 = cast[float](%3)
+      %6 = cast[float](%4)
+      output result y[D] = %5
+      output result z[B] = %6
+    """
+    x = np.random.default_rng(0).standard_normal((5, 9))
+    found = NumpyExecutable(program(lines), "f64").run({"data/x": x})
+    of_graph = graph(lines)
+    y, z = evaluate(of_graph, {of_graph.inputs[0].node: x}, {"B": 5})
+    np.testing.assert_allclose(found["result/y"], y, rtol=2**-7)  # sums in another order may round to a neighbour
+    np.testing.assert_allclose(found["result/z"], z, rtol=2**-7)
+    assert np.array_equal(found["result/y"].astype("f4").view("u4") & 0xFFFF, np.zeros(9))
+
+
 def test_axes_merge_where_all_operands_allow_it() -> None:
     assert coalesced([2, 3, 4], [(12, 12), (4, 4), (1, 1)]) == ([24], [(1, 1)])
     assert coalesced([2, 3, 4], [(12, 0), (4, 4), (1, 1)]) == ([2, 12], [(12, 0), (1, 1)])

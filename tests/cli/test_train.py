@@ -77,12 +77,23 @@ def test_an_expectation_decides_the_exit_code(expect: str, code: int, says: str,
 # ---------------------------------------------------------------- going on
 def test_a_run_goes_on_with_its_own_settings(zh: Callable) -> None:
     zh("train", "pets.zh", "--set", "N=5", "--seed", "3", "--epochs", "2")
-    result = zh("train", "pets.zh", "--resume", "runs/Pets-1", "--epochs", "4")
+    Path("pets.zh").rename("moved.zh")
+    result = zh("train", "--resume", "runs/Pets-1", "--epochs", "4")
+    Path("moved.zh").rename("pets.zh")
     assert (result.code, result.err) == (0, "")
     assert "going on after 6 steps, in epoch 3" in result.out
     zh("train", "pets.zh", "--set", "N=5", "--seed", "3", "--epochs", "4", "--out", "whole")
     assert Path("runs/Pets-1/metrics.jsonl").read_bytes() == Path("whole/Pets-1/metrics.jsonl").read_bytes()
     assert Path("runs/Pets-1/best.safetensors").read_bytes() == Path("whole/Pets-1/best.safetensors").read_bytes()
+
+
+def test_a_spec_that_changed_is_another_run(zh: Callable) -> None:
+    zh("train", "pets.zh", "--epochs", "1")
+    assert zh("train", "pets.zh", "--resume", "runs/Pets-1", "--epochs", "2").code == 0
+    Path("pets.zh").write_text(SPEC.replace("lr = 0.1", "lr = 0.2"))
+    result = zh("train", "pets.zh", "--resume", "runs/Pets-1")
+    assert result.code == 4
+    assert "error: runs/Pets-1: the spec changed since this run began" in result.err
 
 
 def test_another_seed_is_another_run(zh: Callable) -> None:
@@ -109,7 +120,7 @@ def test_a_signal_ends_a_run_that_goes_on_with_the_command_it_names(
     assert (ran.returncode, err) == (code, "interrupted\n" if code == 130 else "")
     assert "saved in runs/Pets-1" in out
     command = shlex.split(out.splitlines()[-1].removeprefix("go on with: "))
-    assert command == ["zh", "train", "pets.zh", "--resume", "runs/Pets-1", "--epochs", "100000"]
+    assert command == ["zh", "train", "--resume", "runs/Pets-1", "--epochs", "100000"]
     result = zh(*command[1:-1], "1")
     assert result.code == 0
     assert "going on after" in result.out
@@ -127,7 +138,9 @@ def test_a_signal_ends_a_run_that_goes_on_with_the_command_it_names(
         (["pets.zh", "--epochs", "0"], 2, "Invalid value for '--epochs'"),
         (["pets.zh", "--steps", "0"], 2, "Invalid value for '--steps'"),
         (["pets.zh", "--epochs", "1", "--steps", "1"], 2, "--epochs and --steps exclude each other"),
-        (["pets.zh", "--out", "a", "--resume", "b"], 2, "--out and --resume exclude each other"),
+        ([], 2, "Missing argument 'SPEC'"),
+        (["pets.zh", "--out", "a", "--resume", "b"], 2, "a run that goes on keeps its folder, its recipe"),
+        (["--set", "N=3", "--resume", "b"], 2, "a run that goes on keeps its folder, its recipe"),
         (["pets.zh", "--dtype", "float16"], 2, "'float16' is not one of"),
         (["pets.zh", "--device", "tpu"], 3, "error: device tpu: there is no such device"),
         (["pets.zh", "--out", "pets.csv"], 3, "error: cannot make a folder in pets.csv"),

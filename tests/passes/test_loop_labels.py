@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from zhdsl.autodiff.check import check_gradients
 from zhdsl.autodiff.reverse import gradients
 from zhdsl.ir.graph import Graph, Port
 from zhdsl.ir.node import apply
@@ -33,6 +34,13 @@ def same(graph: Graph) -> None:
 
 def test_a_product_with_an_axis_of_the_loops_name_stays_in_the_loop() -> None:
     same(check(Source("looks.zh", ATTENTION)).models["Looks"].infer)
+
+
+def test_its_gradient_is_right() -> None:
+    graph = check(Source("looks.zh", ATTENTION)).models["Looks"].infer
+    rng = np.random.default_rng(1)
+    values = {p.node: rng.normal(size=p.node.type.shape(SIZES)) for p in graph.inputs}
+    check_gradients([graph.outputs[0].node], [p.node for p in graph.inputs], values, SIZES, order=2, tol=1e-7)
 
 
 def test_its_gradients_stay_too() -> None:

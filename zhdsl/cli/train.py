@@ -14,14 +14,13 @@ from zhdsl.cli.specs import recipe_name, setting_option, spec_file
 from zhdsl.cli.terminal import printable
 
 if TYPE_CHECKING:
-    from zhdsl.runtime.checkpoint import Record
     from zhdsl.train.trainable import Trainable
 
 RUNS = "runs"
 
 
 @click.command()
-@click.argument("spec", metavar="SPEC")
+@click.argument("spec", metavar="[SPEC]", required=False)
 @click.option("--recipe", metavar="NAME", help="Which recipe, if the spec has several.")
 @setting_option
 @click.option("--epochs", type=click.IntRange(min=1), metavar="N", help="Instead of the recipe's.")
@@ -33,7 +32,7 @@ RUNS = "runs"
 @click.option("--resume", metavar="RUN", help="Go on with the run in this folder.")
 @click.option("--quiet", is_flag=True, help="Print only what came of it.")
 def train(
-    spec: str,
+    spec: str | None,
     recipe: str | None,
     settings: dict[str, Any],
     epochs: int | None,
@@ -48,35 +47,54 @@ def train(
     """Train a model by its recipe.
 
     The run is written to a folder of its own: weights, metrics, and all that is
-    needed to go on after an interrupt. A run that goes on keeps its recipe, its
-    settings, its seed and its dtype. The exit code is 1 if an `expect` of the
-    recipe does not hold.
+    needed to go on after an interrupt, the spec too. A run that goes on keeps its
+    recipe, its settings, its seed and its dtype. The exit code is 1 if an
+    `expect` of the recipe does not hold.
     """
     if epochs is not None and steps is not None:
         raise click.UsageError("--epochs and --steps exclude each other")
-    if out is not None and resume is not None:
-        raise click.UsageError("--out and --resume exclude each other: a run stays in its folder")
+    if resume is not None and (out is not None or recipe is not None or settings):
+        raise click.UsageError("a run that goes on keeps its folder, its recipe and its settings: give --resume alone")
+    if spec is None and resume is None:
+        raise click.UsageError("Missing argument 'SPEC': name a spec, or a run to go on with by --resume")
     limit = {name: n for name, n in (("epochs", epochs), ("steps", steps)) if n is not None}
     if resume is not None:
-        before = record_of(resume)
-        recipe, settings = recipe or before.recipe, settings or dict(before.overrides)
-        seed, dtype = before.seed if seed is None else seed, dtype or before.dtype
+        model = resumed(resume, spec, device, dtype, seed)
+        return run(model, Path(resume), True, limit, quiet)
+    assert spec is not None
     model = opened(spec, recipe, settings, device, dtype, seed)
-    return run(model, spec, folder_of(model, out, resume), resume is not None, limit, quiet)
+    return run(model, new_run(model, out or RUNS), False, limit, quiet)
 
 
-def record_of(run: str) -> Record:
-    """What the newest checkpoint of a run says.
+def resumed(run: str, spec: str | None, device: str, dtype: str | None, seed: int | None) -> Trainable:
+    """The model of a run as it was begun; its spec is that of the run, or the file `spec`, if it has not changed.
 
     Raises:
         click.ClickException: there is no run in this folder.
+        TrainingError: its checkpoints are damaged.
     """
+    from zhdsl.cli.runs import data_folder
     from zhdsl.runtime import checkpoint
+    from zhdsl.runtime.spec import from_texts
+    from zhdsl.train.trainable import Trainable
 
     found, _ = checkpoint.newest(Path(run))
     if found is None:
         raise click.ClickException(f"there is no run in {run} to go on with")
-    return found.record
+    record = found.record
+    seed, dtype = record.seed if seed is None else seed, dtype or record.dtype
+    if spec is not None:
+        return opened(spec, record.recipe, dict(record.overrides), device, dtype, seed)
+    folder = data_folder(Path(run) / checkpoint.LAST) or Path()
+    texts = from_texts(record.texts, record.root, record.recipe or record.model, record.overrides, folder)
+    return Trainable(texts, device, dtype, seed)
+
+
+def new_run(model: Trainable, base: str) -> Path:
+    """Makes the folder of a new run. Raises `BackendError`."""
+    from zhdsl.train.run_folder import new_folder
+
+    return new_folder(base, model.recipe.name)
 
 
 def opened(
@@ -92,14 +110,7 @@ def opened(
     return load(Path(spec), recipe_name(spec, names, recipe), settings, device, dtype, seed)
 
 
-def folder_of(model: Trainable, out: str | None, resume: str | None) -> Path:
-    """The run's folder: that of the run that goes on, or a new one."""
-    from zhdsl.train.run_folder import new_folder
-
-    return Path(resume) if resume is not None else new_folder(out or RUNS, model.recipe.name)
-
-
-def run(model: Trainable, spec: str, folder: Path, resume: bool, limit: dict[str, int], quiet: bool) -> int:
+def run(model: Trainable, folder: Path, resume: bool, limit: dict[str, int], quiet: bool) -> int:
     """Trains, tells what came of it, and gives the exit code."""
     from zhdsl.runtime.pipeline import chosen
     from zhdsl.train.limits import Options
@@ -108,7 +119,7 @@ def run(model: Trainable, spec: str, folder: Path, resume: bool, limit: dict[str
     if not quiet:
         about = f"{model.param_count:,} parameters, {model.dtype} on {chosen(model.device)}, seed {model.seed}"
         click.echo(printable(f"{model.recipe.name}: {about}, in {folder}"))
-    words = ["zh", "train", spec, "--resume", str(folder), *(w for k, n in limit.items() for w in (f"--{k}", str(n)))]
+    words = ["zh", "train", "--resume", str(folder), *(w for k, n in limit.items() for w in (f"--{k}", str(n)))]
     try:
         result = fit(model, folder, resume, Options(**limit), None, [] if quiet else None, shlex.join(words))
     except BaseException:

@@ -36,22 +36,8 @@ def call(
 ) -> Any:
     """`function(given, args)`."""
     target = _target(e, s, function)
-    values, spans, named = list(given), list(given_spans), dict[str, tuple[Any, Span]]()
-    for arg in args:
-        if isinstance(arg, ast.Keyword):
-            inner = arg.value
-            if isinstance(inner, ast.Range | ast.Rest):
-                raise Problem("Z0408", "a range belongs into an index", arg.span)
-            if arg.name in named:
-                raise Problem("Z0404", f"{arg.name} is given twice", arg.span, (named[arg.name][1], "the first time"))
-            named[arg.name] = (evaluate(e, s, inner), arg.span)
-        elif isinstance(arg, ast.Range | ast.Relabel | ast.Rest | ast.RestSized):
-            raise Problem("Z0408", "this belongs into an index `[ ]`", arg.span)
-        else:
-            value = evaluate(e, s, arg)
-            parts = list(value.values) if isinstance(value, Many) and len(args) == 1 and not given else [value]
-            values += parts
-            spans += [arg.span] * len(parts)
+    more, more_spans, named = _evaluated(e, s, args, spread=not given)
+    values, spans = [*given, *more], [*given_spans, *more_spans]
     if isinstance(target, Builtin):
         if named:
             raise Problem("Z0404", f"{target.name} takes no named tensors", at)
@@ -67,6 +53,29 @@ def call(
         function.span,
         help="an index stands in [ ]: `x[T=0]`" if isinstance(target, Tensor) else "",
     )
+
+
+Named = dict[str, tuple[Any, Span]]
+
+
+def _evaluated(e: Elaborator, s: Scope, args: Sequence[ast.Arg], spread: bool) -> tuple[list[Any], list[Span], Named]:
+    """Arguments in order with their places, and those given by name; a single tuple spreads."""
+    values, spans, named = list[Any](), list[Span](), Named()
+    for arg in args:
+        if isinstance(arg, ast.Keyword):
+            if isinstance(arg.value, ast.Range | ast.Rest):
+                raise Problem("Z0408", "a range belongs into an index", arg.span)
+            if arg.name in named:
+                raise Problem("Z0404", f"{arg.name} is given twice", arg.span, (named[arg.name][1], "the first time"))
+            named[arg.name] = (evaluate(e, s, arg.value), arg.span)
+        elif isinstance(arg, ast.Range | ast.Relabel | ast.Rest | ast.RestSized):
+            raise Problem("Z0408", "this belongs into an index `[ ]`", arg.span)
+        else:
+            value = evaluate(e, s, arg)
+            parts = value.values if isinstance(value, Many) and len(args) == 1 and spread else (value,)
+            values += parts
+            spans += [arg.span] * len(parts)
+    return values, spans, named
 
 
 def _target(e: Elaborator, s: Scope, function: ast.Expr) -> Any:
@@ -93,24 +102,10 @@ def call_template(
     from zhdsl.lang.statements import run_body
 
     d = template.definition
-    if d.kind == "model" and not entry:
-        raise Problem(
-            "Z0410",
-            f"{d.name} is a model, an entry point: it cannot be called",
-            at,
-            help="make it a `block`, or pass it in [ ] where a model is wanted",
-        )
-    if d.kind == "block" and s.kind == "fn":
-        raise Problem("Z0613", f"a `fn` is pure: it cannot use the block {d.name}", at, help="make it a `block`")
+    _require_callable(d, s, at, entry)
     parameters, values, spans = arguments(template, values, spans, named, at)
     with e.calling(at, d.name):
-        inner = Scope(template.home, s.path, e.mode, frame=s.frame, facts=dict(s.facts), float=s.float)
-        inner.kind = d.kind
-        if d.kind != "fn":
-            inner.instance = instance or Instance(template, e.instance_path(s, d.name.lower(), at))
-            inner.path = inner.instance.path
-        inner.float = precision_of(d) or s.float
-        give_statics(inner, template.statics)
+        inner = _entered(e, s, template, at, instance)
         tensors = [_argument(e, inner, p, v, sp, d.name) for p, v, sp in zip(parameters, values, spans, strict=True)]
         binding = bind(e, s, inner, d, parameters, tensors, spans, at)
         defaults(e, inner, d, template, at)
@@ -126,6 +121,27 @@ def call_template(
             raise Problem("Z0607", f"{d.name} returns nothing", d.name_span, help="end with `return …`")
         found = results(e, inner, d, result, binding[0])
         return found if inner.float == s.float else in_float(found, s.float)
+
+
+def _require_callable(d: ast.Definition, s: Scope, at: Span, entry: bool) -> None:
+    """Raises `Problem` for a model in an expression, and for a block in a function."""
+    if d.kind == "model" and not entry:
+        message = f"{d.name} is a model, an entry point: it cannot be called"
+        raise Problem("Z0410", message, at, help="make it a `block`, or pass it in [ ] where a model is wanted")
+    if d.kind == "block" and s.kind == "fn":
+        raise Problem("Z0613", f"a `fn` is pure: it cannot use the block {d.name}", at, help="make it a `block`")
+
+
+def _entered(e: Elaborator, s: Scope, template: Template, at: Span, instance: Instance | None) -> Scope:
+    """The scope of a definition that is called: its statics given, its instance made or the one it is called on."""
+    d = template.definition
+    inner = Scope(template.home, s.path, e.mode, frame=s.frame, facts=dict(s.facts), kind=d.kind)
+    inner.float = precision_of(d) or s.float
+    if d.kind != "fn":
+        inner.instance = instance or Instance(template, e.instance_path(s, d.name.lower(), at))
+        inner.path = inner.instance.path
+    give_statics(inner, template.statics)
+    return inner
 
 
 def _without_axis(

@@ -101,23 +101,9 @@ def _weight(
     path = joined(instance.path, name.id)
     axes = axes_of(e, s, x.type.axes)
     written = _interface(s, axes)
-    typed_axes = []
-    for label, (_, n, axis) in zip(written, axes, strict=True):
-        if n is None:
-            raise Problem(
-                "Z0602", f"the size of {label} of {name.id} is not known", axis.span, help=f"write `{label} = …`"
-            )
-        if n.number is None and what == "param":  # a state may have data axes: it is stream state then
-            size = label if n == Size.of(label) else f"{label} = {n}"
-            raise Problem(
-                "Z0602",
-                f"the size {size} of {name.id} is no number: parameters do not depend on the data",
-                axis.span,
-                help=f"give {n} a number in the model's signature, or leave the axis out",
-            )
-        if n.number == 0:
-            raise Problem("Z0324", f"{label} of {name.id} is 0: it would have no elements", axis.span)
-        typed_axes.append((label, n))
+    typed_axes = [
+        (label, _size(label, n, axis, name.id, what)) for label, (_, n, axis) in zip(written, axes, strict=True)
+    ]
     type_ = Type(x.type.dtype or FLOAT, tuple(typed_axes))
     known = instance.weights.setdefault(name.id, type_)
     if known != type_:
@@ -142,6 +128,20 @@ def _weight(
     init = initial(e, s, path, type_, tuple(written), order, x)
     stream = what == "state" and any(n.number is None for _, n in typed_axes)
     return Weight(path, type_, tuple(written), init, x.span, stream), order
+
+
+def _size(label: str, n: Size | None, axis: ast.Axis, name: str, what: str) -> Size:
+    """The size of a weight's axis: known, a number for parameters, not 0."""
+    if n is None:
+        raise Problem("Z0602", f"the size of {label} of {name} is not known", axis.span, help=f"write `{label} = …`")
+    if n.number is None and what == "param":  # a state may have data axes: it is stream state then
+        size = label if n == Size.of(label) else f"{label} = {n}"
+        message = f"the size {size} of {name} is no number: parameters do not depend on the data"
+        help_ = f"give {n} a number in the model's signature, or leave the axis out"
+        raise Problem("Z0602", message, axis.span, help=help_)
+    if n.number == 0:
+        raise Problem("Z0324", f"{label} of {name} is 0: it would have no elements", axis.span)
+    return n
 
 
 def _interface(s: Scope, axes: list[Any]) -> list[str]:
@@ -188,32 +188,12 @@ def make_initial(
     span: Span,
 ) -> Tensor:
     """A value of the weight's type, from an initialiser, a number or a tensor without axes of its own."""
-    from zhdsl.lang.calls import defaults, give_statics
-    from zhdsl.lang.statements import run_body
-
     if isinstance(value, Builtin) and value.name in ("zeros", "ones"):
         value = 0.0 if value.name == "zeros" else 1.0
     if value is None:
         raise Problem("Z0617", "`none` is no initial value", span, help=INITIALISERS)
     if isinstance(value, Template):
-        d = value.definition
-        if not statics.is_initialiser(value):
-            raise Problem("Z0617", f"{d.name} is no initialiser: it takes tensors", span, help=INITIALISERS)
-        inner = Scope(value.home, path, "infer")
-        names = dict(zip(order, written, strict=True))
-        given = {n: _renamed_axes(v, names) for n, v in value.statics.items()}
-        for label in (label for v in given.values() if isinstance(v, Axes) for label in v.labels):
-            if label not in written:
-                raise Problem("Z0302", f"{d.name}: {s.show(type_)} has no axis {s.shown(label)}", span)
-        rest = next((a.label for r in d.results for a in r.type.axes if a.rest), "A")
-        inner.rests[rest] = written
-        inner.rest_sizes[rest] = tuple(type_.sizes[label] for label in written)
-        inner.labels.update({label: label for label in written})
-        inner.used |= set(written)
-        give_statics(inner, given)
-        with e.calling(span, d.name):
-            defaults(e, inner, d, value, span)
-            value = run_body(e, inner, d.body)
+        value = _initialised(e, s, value, type_, dict(zip(order, written, strict=True)), path, span)
     if not isinstance(value, Tensor | bool) and not is_number(value):
         raise Problem("Z0617", f"{kind_of(value)} is no initial value", span, help=INITIALISERS)
     t = cast(as_tensor(value, type_.dtype, span), type_.dtype)
@@ -221,6 +201,32 @@ def make_initial(
     if surplus or any(type_.sizes[n] != t.type.sizes[n] for n in t.order):
         raise Problem("Z0617", f"the initial value is {s.show(t)}, {path} is {s.show(type_)}", span)
     return expanded(t, type_.axes, written)
+
+
+def _initialised(
+    e: Elaborator, s: Scope, value: Template, type_: Type, names: dict[str, str], path: str, span: Span
+) -> Any:
+    """The value of an initialiser: the rest of its result is bound to the weight's axes (`names`: here -> as written)."""
+    from zhdsl.lang.calls import defaults, give_statics
+    from zhdsl.lang.statements import run_body
+
+    d, written = value.definition, tuple(names.values())
+    if not statics.is_initialiser(value):
+        raise Problem("Z0617", f"{d.name} is no initialiser: it takes tensors", span, help=INITIALISERS)
+    inner = Scope(value.home, path, "infer")
+    given = {n: _renamed_axes(v, names) for n, v in value.statics.items()}
+    for label in (label for v in given.values() if isinstance(v, Axes) for label in v.labels):
+        if label not in written:
+            raise Problem("Z0302", f"{d.name}: {s.show(type_)} has no axis {s.shown(label)}", span)
+    rest = next((a.label for r in d.results for a in r.type.axes if a.rest), "A")
+    inner.rests[rest] = written
+    inner.rest_sizes[rest] = tuple(type_.sizes[label] for label in written)
+    inner.labels.update({label: label for label in written})
+    inner.used |= set(written)
+    give_statics(inner, given)
+    with e.calling(span, d.name):
+        defaults(e, inner, d, value, span)
+        return run_body(e, inner, d.body)
 
 
 def _renamed_axes(value: Any, names: dict[str, str]) -> Any:

@@ -2,7 +2,6 @@
 
     %1 = mul(%g, div(-1.0, float(B)))            -(g / B)
     %2 = neg(sub(%y, %p))                        p - y
-    %3 = contract[B](%g, %x), beside g * x       sum[B](g * x), of the value that has a name
     %4 = tanh(contract[N](%h_before, %U) …)      h, which the forward loop gives out
 
 The forward part stays as the user wrote it, but for what no number depends on. The backward part is simplified by the
@@ -253,8 +252,8 @@ def _emitted(node: Node) -> Iterator[tuple[Node, Node]]:
 
 
 # ---------------------------------------------------------------- last touches
-def name_sums(graph: Graph) -> Graph:
-    """sum[B](g) for contract[B](a, x) where g = a * x is there anyway; concat(a, b, c) for concat(concat(a, b), c)."""
+def touch_up(graph: Graph) -> Graph:
+    """contract(a, x) in the order of a product a * x that is there; concat(a, b, c) for concat(concat(a, b), c)."""
     return changed(run_passes(graph, (merge_common_subexpressions, drop_dead_code)), _touched)
 
 
@@ -266,7 +265,7 @@ def _touched(outputs: Sequence[Node]) -> Sequence[Node]:
     def rule(old: Node, operands: tuple[Node, ...]) -> Node | None:
         if isinstance(old.op, Concat):
             return _flat(old, operands, uses)
-        return _sum(old, operands, uses) if isinstance(old.op, Contract) else None
+        return _turned(old, operands, uses) if isinstance(old.op, Contract) else None
 
     return rebuild(outputs, rule)
 
@@ -280,9 +279,8 @@ def _inner(x: Node, outer: Node, uses: Counter[Node]) -> bool:
     return x.op == outer.op and uses[x] == 1
 
 
-def _sum(old: Node, operands: tuple[Node, ...], uses: Counter[Node]) -> Node | None:
-    for turned in (False, True):
-        pair, new = ((x[1], x[0]) if turned else x for x in (old.operands, operands))
-        if uses[apply("mul", *pair)]:
-            return apply("sum", apply("mul", *new), labels=getattr(old.op, "labels", ()))
-    return None
+def _turned(old: Node, operands: tuple[Node, ...], uses: Counter[Node]) -> Node | None:
+    """The printer says `sum[B](g)` where g = a * x has a name."""
+    a, x = old.operands
+    there = not uses[apply("mul", a, x)] and uses[apply("mul", x, a)]
+    return make(old.op, *operands[::-1]) if there else None

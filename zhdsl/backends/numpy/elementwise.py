@@ -11,7 +11,6 @@ from zhdsl.backends.numpy import functions
 from zhdsl.backends.numpy.calls import Call, Frame, aligned, copied, same_memory
 from zhdsl.backends.numpy.memory import Array
 from zhdsl.ops.elementwise import IPow
-from zhdsl.ops.evaluate import round_bf16
 from zhdsl.schedule.program import Step
 from zhdsl.schedule.tape import Fill
 from zhdsl.schedule.views import View
@@ -48,12 +47,6 @@ def bind(frame: Frame, step: Step) -> list[Call]:
     if not places[0].count:
         return []
     out, *arrays = aligned(places, step.output.labels)
-    calls = _calls(frame, step, out, arrays)
-    rounded = frame.memory.program.buffers[step.output.buffer].dtype == "bf16"
-    return [*calls, (_round, (out,))] if rounded else calls
-
-
-def _calls(frame: Frame, step: Step, out: Array, arrays: list[Array]) -> list[Call]:
     ufunc = UFUNCS.get(step.op.name)
     if ufunc is not None:
         return [(ufunc, (*arrays, out))]
@@ -64,10 +57,6 @@ def _calls(frame: Frame, step: Step, out: Array, arrays: list[Array]) -> list[Ca
 
 def _meaning(op: Any, out: Array, arrays: list[Array]) -> None:
     np.copyto(out, op.numpy(*arrays))
-
-
-def _round(out: Array) -> None:
-    np.copyto(out, round_bf16(out))
 
 
 # ---------------------------------------------------------------- what needs more than one ufunc

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 from zhdsl.backends.numpy import contract, elementwise, index, labelled, movement, random, reduce
 from zhdsl.backends.numpy.calls import Call, Frame
-from zhdsl.backends.numpy.memory import Memory
+from zhdsl.backends.numpy.memory import Array, Memory
+from zhdsl.ops.evaluate import round_bf16
 from zhdsl.schedule.program import Kernel, Loop, Step
 
 Rule = Callable[[Frame, Step], list[Call]]
@@ -39,8 +42,19 @@ def bind_kernel(memory: Memory, kernel: Kernel) -> list[Call]:
 def _calls(frame: Frame, step: Step) -> list[Call]:
     moves = any(s.startswith("@") for v in (step.output, *step.inputs) for s in v.symbols)
     if moves:
-        return FAMILIES[step.op.family](frame, step)
-    return frame.memory.remembered((id(step), frame.piece), lambda: FAMILIES[step.op.family](frame, step))
+        return _made(frame, step)
+    return frame.memory.remembered((id(step), frame.piece), lambda: _made(frame, step))
+
+
+def _made(frame: Frame, step: Step) -> list[Call]:
+    calls = FAMILIES[step.op.family](frame, step)
+    if frame.memory.program.buffers[step.output.buffer].dtype == "bf16" and calls:
+        calls = [*calls, (_round, (frame.array(step.output),))]
+    return calls
+
+
+def _round(x: Array) -> None:
+    np.copyto(x, round_bf16(x))
 
 
 def frames(memory: Memory, kernel: Kernel) -> Iterator[Frame]:

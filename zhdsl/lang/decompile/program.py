@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
 from zhdsl.ir.graph import Graph, Port
-from zhdsl.ir.node import Node, Origin, topological
+from zhdsl.ir.node import Node, Origin, apply, topological
 from zhdsl.lang import ast
 from zhdsl.lang.decompile import syntax
 from zhdsl.lang.decompile.formulas import PRINTABLE, roll
@@ -51,12 +51,26 @@ def module(graph: Graph, name: str) -> ast.Module:
 
 
 def _prepared(graph: Graph) -> Graph:
-    """Formulas in the place of primitives, and values in the place of `override`s."""
+    """Formulas in the place of primitives, values in the place of `override`s, products by their name where they are."""
 
     def plain(old: Node, new: dict[Node, Node]) -> Node | None:
         return new[old.operands[0]] if old.op.name == "override" else None
 
-    return roll(rebuilt(graph, lambda outputs: remade(outputs, plain)), PRINTABLE)
+    values = rebuilt(graph, lambda outputs: remade(outputs, plain))
+    return roll(rebuilt(values, _products), PRINTABLE)
+
+
+def _products(outputs: Sequence[Node]) -> Sequence[Node]:
+    """sum[B](g) for contract[B](a, b) where g = a * b is there: the checker makes the contraction of it again."""
+    there = set(topological(outputs))
+
+    def summed(old: Node, new: dict[Node, Node]) -> Node | None:
+        if old.op.name != "contract" or apply("mul", *old.operands) not in there:
+            return None
+        labels: tuple[str, ...] = getattr(old.op, "labels", ())
+        return apply("sum", apply("mul", *(new[x] for x in old.operands)), labels=labels) if labels else None
+
+    return remade(outputs, summed)
 
 
 # ---------------------------------------------------------------- lines
@@ -71,12 +85,16 @@ def _lines(graph: Graph, name: str) -> Iterator[str]:
         writer.values[port.node] = Value(syntax.name(argument), port.order)
     for port in _in_order(graph.outputs):
         writer.write(topological([port.node]))
-    parts = [f"{argument}: {_type(port)}" for port, argument in arguments.items()]
-    signature = ", ".join(f"{results[p]}: {_type(p)}" for p in graph.outputs)
-    yield f"fn {name}({', '.join(parts)}) -> " + (f"({signature})" if len(graph.outputs) > 1 else signature) + " {"
+    given = [f"{argument}: {_type(port)}" for port, argument in arguments.items()]
+    yield f"fn {name}{_listed(given)} -> {_listed([f'{results[p]}: {_type(p)}' for p in graph.outputs])} {{"
     yield from _commented(writer.lines, forward, graph)
-    yield f"  return {', '.join(one_line(writer.values[p.node].expr) for p in graph.outputs)}"
+    yield f"  return {_listed([one_line(writer.values[p.node].expr) for p in graph.outputs])}"
     yield "}"
+
+
+def _listed(parts: Sequence[str]) -> str:
+    """`(a, b)`, each on a line of its own: a line has a limit. The formatter joins them where they fit."""
+    return "({})".format(",\n".join(parts))
 
 
 def _labels(graph: Graph) -> set[str]:
