@@ -19,53 +19,34 @@ from zhdsl.lang.layout import WORDS
 from zhdsl.lang.parser import parse
 from zhdsl.source import Source
 
+
+def words(text: str) -> tuple[str, ...]:
+    """The words of a text, in order."""
+    return tuple(text.split())
+
+
 ROOT = Path(__file__).parents[2]
 TOKEN = re.compile(
     r"#[^\n]*|\"[^\"\n]*\"|[A-Za-z_]\w*'*|\d[\d_.]*(?:e-?\d+)?|\.\.\.|->|//|[<>=!]=|\.\.|\n|[^\s\w]|[ \t]+"
 )
-NUMBERS = [
-    "0",
-    "1",
-    "2",
-    "3",
-    "-1",
-    "16",
-    "17",
-    "0.5",
-    "1.5",
-    "-0.1",
-    "1e-300",
-    "1e300",
-    "inf",
-    "-inf",
-    "64",
-    "65",
-    "1000",
-    "10_000",
-    "4096",
-    "2147483647",
-    "2147483648",
-    "4294967296",
-    "1_000_000_000_000_000_000",
-    "4611686018427387904",
-    "9223372036854775807",
-    "(2^31)",
-    "(2^61)",
-    "(-1)",
-    "(0)",
-    "true",
-    "none",
-    "(B)",
-    "(1,2)",
-    "(1/3)",
-]
-OPERATORS = ["+", "-", "*", "/", "//", "%", "@", "^", "<", "<=", ">", ">=", "==", "!=", "and", "or"]
-KINDS = ["axis", "axes", "int", "float", "bool", "str", "ints", "floats", "strs", "init", "fn", "layer", "path"]
+NUMBERS = words(
+    "0 1 2 3 -1 16 17 0.5 1.5 -0.1 1e-300 1e300 inf -inf 64 65 1000 10_000 4096 2147483647 2147483648 4294967296 "
+    "1_000_000_000_000_000_000 4611686018427387904 9223372036854775807 (2^31) (2^61) (-1) (0) true none (B) (1,2) (1/3)"
+)
+OPERATORS = words("+ - * / // % @ ^ < <= > >= == != and or")
+KINDS = words("axis axes int float bool str ints floats strs init fn layer path")
 VOCABULARY = [
-    *WORDS, *OPERATORS, *["(", ")", "[", "]", "{", "}", ",", "=", ":", ".", "..", "...", "->", "\n", "\n", "\n", '"', "'", "#", "@", "_", ";", "!"], *"\n\n\n", *NUMBERS, *KINDS,
-    *["B", "T", "D", "C", "H", "W", "K", "N", "S", "x", "y", "h", "c", "i32", "bool", "f32", "relu", "Dense", "Conv", "softmax", "sum", "mean", "concat", "window", "split", "merge", "iota", "zeros"],
-    *["glorot", "LSTM", "adam", "cross_entropy", "digits", "data", "loss", "optimizer", "metric", "batch", "image", "label", "logits", "T'", "S'", "gradient"],
-]  # fmt: skip
+    *sorted(WORDS),
+    *OPERATORS,
+    *words("( ) [ ] { } , = : . .. ... -> \" ' # @ _ ; !"),
+    *"\n\n\n\n",
+    *NUMBERS,
+    *KINDS,
+    *words(
+        "B T D C H W K N S x y h c i32 bool f32 relu Dense Conv softmax sum mean concat window split merge iota zeros"
+    ),
+    *words("glorot LSTM adam cross_entropy digits data loss optimizer metric batch image label logits T' S' gradient"),
+]
 
 
 @dataclass(frozen=True)
@@ -202,6 +183,9 @@ def _operator(random: Random, text: str, part: Part, found: tuple[Part, ...]) ->
         return _extreme(random, text, part, found)
     sign = random.choice(signs)
     return text[: sign.start()] + f" {random.choice(OPERATORS)} " + text[sign.end() :]
+
+
+CHANGES = (_replaced, _replaced, _replaced, _removed, _doubled, _swapped, _extreme, _renamed, _operator)
 
 
 def _tokens_changed(random: Random, text: str) -> str:

@@ -108,20 +108,18 @@ def test_a_stream_goes_on_from_batch_to_batch(agree: Agree) -> None:
     agree(compare(m, Stream(), [second]))
 
 
-GENERATORS = [
-    ("bahdanau.zh", "Greedy", t.Greedy, 68, {}),
-    ("seq2seq.zh", "Greedy", partial(t.Writer, 16), 28, {"N": 16}),
-    ("beam.zh", "Beam", t.Beam, 68, {}),
-]
+GENERATORS: dict[str, tuple[Any, int, dict[str, int]]] = {
+    "bahdanau.zh:Greedy": (t.Greedy, 68, {}),
+    "seq2seq.zh:Greedy": (partial(t.Writer, 16), 28, {"N": 16}),
+    "beam.zh:Beam": (t.Beam, 68, {}),
+}
 
 
-@pytest.mark.parametrize(
-    ("file", "name", "twin", "v", "consts"), GENERATORS, ids=[f"{f}:{n}" for f, n, *_ in GENERATORS]
-)
-def test_generation_gives_the_same_symbols(
-    file: str, name: str, twin: Any, v: int, consts: dict[str, int], agree: Agree
-) -> None:
-    m = session(SPECS / "translation" / file, name, consts)
+@pytest.mark.parametrize("name", GENERATORS)
+def test_generation_gives_the_same_symbols(name: str, agree: Agree) -> None:
+    twin, v, consts = GENERATORS[name]
+    file, _, model = name.partition(":")
+    m = session(SPECS / "translation" / file, model, consts)
     for path in m.params:
         m.params[path] = 3 * m.params[path]  # clear decisions, and other ones for each sample
     src = np.random.default_rng(20).integers(0, v, (5, 9)).astype(np.int32)

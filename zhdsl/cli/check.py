@@ -88,8 +88,7 @@ def tried(claim: Claim) -> Tried:
         return Tried(claim, problem, error)
     if claim.holds:
         return Tried(claim, None)
-    message = f"the claim does not hold: {claim.detail}" if claim.detail else "the claim does not hold"
-    return Tried(claim, Diagnostic("Z0801", message, claim.span))
+    return Tried(claim, Diagnostic("Z0801", claim.detail or "the claim does not hold", claim.span))
 
 
 # ---------------------------------------------------------------- for people

@@ -13,7 +13,7 @@ from zhdsl.ir.body import Body, new_slots
 from zhdsl.ir.node import Node, apply, make
 from zhdsl.lang import ast
 from zhdsl.lang.elaborator import Elaborator
-from zhdsl.lang.problem import Problem
+from zhdsl.lang.problem import Problem, counted
 from zhdsl.lang.scope import Scope
 from zhdsl.lang.tensors import as_tensor
 from zhdsl.lang.values import Many, Tensor
@@ -35,7 +35,7 @@ def with_adjoint(e: Elaborator, inner: Scope, d: ast.Definition, body: Callable[
     if len(d.adjoint.params) != len(tensors):
         raise Problem(
             "Z0413",
-            f"{d.name} has {len(tensors)} results, its `grad` takes {len(d.adjoint.params)}",
+            f"{d.name} has {counted(len(tensors), 'result')}, its `grad` takes {len(d.adjoint.params)}",
             d.adjoint.span,
             help="one cotangent per result, in order",
         )
@@ -68,7 +68,7 @@ def _overridden(
     if len(grads) != len(floats):
         raise Problem(
             "Z0413",
-            f"the `grad` of {d.name} returns {len(grads)} values, it has {len(floats)} float parameters",
+            f"the `grad` of {d.name} returns {counted(len(grads), 'value')}, it has {counted(len(floats), 'float parameter')}",
             d.adjoint.span,
             help="one gradient per float parameter, in order",
         )

@@ -272,7 +272,7 @@ def axes_of(e: Elaborator, s: Scope, axes: Sequence[ast.Axis]) -> list[tuple[str
     found: list[tuple[str, Size | None, ast.Axis]] = []
     for axis in axes:
         if axis.rest:
-            found += _rest_axes(e, s, axis)
+            found += rest_axes(e, s, axis)
         elif not axis.label:
             raise Problem("Z0301", "an axis needs a name", axis.span, help=f"write `N = {axis.span.text}`")
         else:
@@ -299,7 +299,8 @@ def at_least_0(n: Size | None, label: str, span: Span) -> Size | None:
     return n
 
 
-def _rest_axes(e: Elaborator, s: Scope, axis: ast.Axis) -> list[tuple[str, Size | None, ast.Axis]]:
+def rest_axes(e: Elaborator, s: Scope, axis: ast.Axis) -> list[tuple[str, Size | None, ast.Axis]]:
+    """The axes of a rest: with the sizes known of them, or with the size stated for each of them."""
     labels = s.rest(axis.label)
     if labels is None:
         raise Problem("Z0201", f"unknown rest ...{axis.label}", axis.span)

@@ -26,7 +26,7 @@ from zhdsl.source import Span
 MAX_CALLS = 100  # definitions inside definitions
 MAX_NODES = 200_000
 MAX_INSTANCES = 20_000
-MAX_WORK = 1_000_000  # steps of one run: expressions and statements elaborated, about 20 µs each
+MAX_WORK = 500_000  # steps of one run: expressions and statements elaborated, about 20 µs each
 CALL = 5  # steps of a call, beside those of its body
 OF_CALLS = ("Z03", "Z05", "Z0602", "Z0603", "Z0606")  # what depends on the arguments of the call
 
@@ -101,6 +101,7 @@ class Elaborator:
         mode: "train" or "infer".
         counters: the operands of random draws: the seed, then what distinguishes draws (step; epoch and sample).
         sites: names given to block mentions, by (path around, place): the same in both modes.
+        weights: what has been declared in any mode, by path.
     """
 
     mode: str
@@ -109,6 +110,8 @@ class Elaborator:
     counters: tuple[Node, ...]
     sites: dict[tuple[str, Any], str] = field(default_factory=dict)
     names: dict[str, set[str]] = field(default_factory=dict)
+    weights: dict[str, Weight] = field(default_factory=dict)
+    numbers: dict[tuple[str, str], int] = field(default_factory=dict)  # the last number of a name under a path
     params: dict[str, Weight] = field(default_factory=dict)
     states: dict[str, Weight] = field(default_factory=dict)
     current: dict[str, Tensor] = field(default_factory=dict)  # states as updated so far
@@ -148,7 +151,9 @@ class Elaborator:
     def calling(self, span: Span, name: str) -> Iterator[None]:
         """Counts the depth of calls and remembers the user's place."""
         if self.depth >= MAX_CALLS:
-            raise Problem("Z0412", f"{name}: definitions call each other more than {MAX_CALLS} deep", span)
+            what = f"{name}: definitions call each other more than {MAX_CALLS} deep"
+            help_ = "one that calls itself needs an end: `if n == 0 { … } else { … }`"
+            raise Problem("Z0412", what, span, help=help_)
         if len(self.builder.origins) > MAX_NODES:
             raise Problem("Z0615", f"the model has more than {MAX_NODES:,} operations", span)
         self.spend(span, CALL)
@@ -191,14 +196,13 @@ class Elaborator:
         key = (around, (site.key, wanted))
         if key not in self.sites:
             taken = self.names.setdefault(around, set())
-            name, n = wanted, 1
-            while name in taken:
+            n = self.numbers.get((around, wanted), 1)
+            while (name := wanted if n == 1 else f"{wanted}{n}") in taken:
                 n += 1
-                name = f"{wanted}{n}"
             taken.add(name)
-            self.sites[key] = name
+            self.sites[key], self.numbers[around, wanted] = name, n
             if len(self.sites) > MAX_INSTANCES:
-                raise Problem("Z0615", f"the model has more than {MAX_INSTANCES:,} instances of blocks", site)
+                raise Problem("Z0615", f"the model has more than {MAX_INSTANCES:,} blocks and repetitions", site)
         return joined(around, self.sites[key])
 
 

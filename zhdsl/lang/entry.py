@@ -29,11 +29,12 @@ class Names:
 
     sites: dict[tuple[str, Any], str] = field(default_factory=dict)
     taken: dict[str, set[str]] = field(default_factory=dict)
+    weights: dict[str, Weight] = field(default_factory=dict)
 
 
 def elaborator(mode: str, b: Builder, diagnostics: Diagnostics, names: Names) -> Elaborator:
     """A fresh elaborator whose draws are keyed by seed and step."""
-    return Elaborator(mode, b, diagnostics, (counter("seed"), counter("step")), names.sites, names.taken)
+    return Elaborator(mode, b, diagnostics, (counter("seed"), counter("step")), names.sites, names.taken, names.weights)
 
 
 def build_model(template: Template, diagnostics: Diagnostics, samples: Mapping[str, Any] | None = None) -> Model:

@@ -3,21 +3,8 @@
 from __future__ import annotations
 
 KEYS = (
-    *(
-        "data",
-        "valid",
-        "prepare",
-        "augment",
-        "loss",
-        "optimizer",
-        "schedule",
-        "clip",
-        "batch",
-        "epochs",
-        "steps",
-        "seed",
-    ),
-    *("metric", "early_stop", "freeze", "precision", "expect"),
+    *("data", "valid", "prepare", "augment", "loss", "optimizer", "schedule", "clip", "batch", "epochs", "steps"),
+    *("seed", "metric", "early_stop", "freeze", "precision", "expect"),
 )
 
 OTHER_KEYS = {

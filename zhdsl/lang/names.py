@@ -20,6 +20,7 @@ from zhdsl.lang.statics import KINDS
 from zhdsl.source import Span
 
 DTYPES = ("", "float", "f16", "bf16", "f32", "f64", "i32", "bool")
+FLOATS = ("f16", "bf16", "f32", "f64")
 ANNOTATIONS = ("checkpoint", "precision")
 OTHER_DTYPES = {  # what other languages call them
     **dict.fromkeys(("int", "int32", "int64", "i64", "long", "uint8", "u8", "integer"), "i32"),
@@ -76,11 +77,20 @@ def _of_definition(d: ast.Definition) -> Iterator[Problem]:
     for a in d.annotations:
         if a.name not in ANNOTATIONS:
             yield Problem("Z0620", f"there is no annotation @{a.name}", a.span, help="`@checkpoint`, `@precision[f32]`")
+        elif a.name == "checkpoint" and a.args:
+            yield Problem("Z0620", "`@checkpoint` takes nothing in [ ]", a.span)
+        elif a.name == "precision" and not is_precision(a):
+            yield Problem("Z0620", f"`@precision` takes one float: {', '.join(FLOATS)}", a.span)
     if d.adjoint is not None:
         yield from _twice((p.name, p.span) for p in (*d.params, *d.adjoint.params))
     for node in _walk(d):
         if isinstance(node, ast.Scan):
             yield from _twice([(node.var.id, node.var.span), *((c.name.id, c.name.span) for c in node.carries)])
+
+
+def is_precision(a: ast.Annotation) -> bool:
+    """Whether `@precision[…]` names one float."""
+    return len(a.args) == 1 and isinstance(a.args[0], ast.Name) and a.args[0].id in FLOATS
 
 
 def _of_dataset(d: ast.Dataset) -> Iterator[Problem]:
@@ -99,7 +109,7 @@ def _twice(names: Iterable[tuple[str, Span]]) -> Iterator[Problem]:
     seen: dict[str, Span] = {}
     for name, span in names:
         if name and seen.setdefault(name, span) is not span:
-            yield Problem("Z0202", f"{name} is there twice", span, (seen[name], "the first"), help="rename one of them")
+            yield Problem("Z0202", f"{name} is declared twice", span, (seen[name], "the first"), help="rename one")
 
 
 def _rests(d: ast.Definition, p: ast.Parameter) -> Iterator[Problem]:

@@ -119,7 +119,9 @@ def _stop(work: Work) -> dict[str, Any] | None:
 
 def _stop_entry(work: Work, found: dict[str, Any], item: ast.Arg) -> None:
     if not isinstance(item, ast.Keyword) or item.name not in ("metric", "patience", "delta", "mode"):
-        raise Problem("Z0709", "`early_stop = (patience = 10, metric = acc, mode = max, delta = 0)`", item.span)
+        what = f"`early_stop` has no {item.name}" if isinstance(item, ast.Keyword) else "each part has a name"
+        help_ = "`early_stop = (patience = 10, metric = acc, mode = max, delta = 0)`"
+        raise Problem("Z0709", what, item.span, help=help_)
     value = item.value
     if item.name in ("metric", "mode"):
         word = value.id if isinstance(value, ast.Name) else value.value if isinstance(value, ast.String) else ""

@@ -99,7 +99,7 @@ def _begin(item: ast.Train, file: File, model_of: Callable[[Template], Model], d
     entries = _entries(item, diagnostics)
     missing = [key for key in ("data", "loss", "optimizer") if (key,) not in entries]
     if missing:
-        what = f"the recipe has no {listing((f'`{key}`' for key in missing), 'and no')}"
+        what = f"the recipe has {listing(f'no `{key}`' for key in missing)}"
         help_ = f"add {listing(f'`{EXAMPLE[key]}`' for key in missing)}"
         diagnostics.add(Problem("Z0703", what, item.model.span, help=help_))
     with Builder() as b:
@@ -113,7 +113,8 @@ def _begin(item: ast.Train, file: File, model_of: Callable[[Template], Model], d
             raise Poisoned
         data, fields = bind_fields(e, file, dataset_of(e, file, entries[("data",)].value), template)
         model = _model(template, model_of, fields)
-    return Work(item, file, template, model, diagnostics, Names(), entries, data, fields, data.fields[0].order[0])
+    names = Names(weights={**model.params, **model.states})
+    return Work(item, file, template, model, diagnostics, names, entries, data, fields, data.fields[0].order[0])
 
 
 def _no_model(file: File, name: ast.Name, found: Any) -> Problem:

@@ -109,7 +109,12 @@ def run_emit(e: Elaborator, s: Scope, frame: Frame, x: ast.Emit) -> None:
     for item in x.items:
         if item.last:
             if not isinstance(item.value, ast.Name) or item.value.id not in frame.carries:
-                raise Problem("Z0611", "`last` takes a carried name", item.span, help="carry it: `from h = …`")
+                raise Problem(
+                    "Z0611",
+                    f"`last` takes a carried name, {' '.join(item.value.span.text.split())} is none",
+                    item.span,
+                    help="carry it: `from h = …`",
+                )
             frame.emitted.append((True, item.value.id, None))
         else:
             value = evaluate(e, s, item.value)
@@ -143,7 +148,7 @@ def _close(e: Elaborator, s: Scope, x: ast.Scan, frame: Frame, inner: Scope, bef
     body = Body(carries, slices, (*slots, *captured), outputs[:carries], outputs[carries:])
     truncate = whole(e, s, x.truncate, "the length of truncation") if x.truncate is not None else 0
     if truncate < 0:
-        raise Problem("Z0324", f"`truncate {truncate}`", x.span)
+        raise Problem("Z0324", f"`truncate` is at least 0, not {truncate}", x.truncate.span if x.truncate else x.span)
     with e.at(x.span):
         node = make(Scan(frame.label, steps, x.reverse, truncate, body), *inits, *whole_ones, *outside_nodes)
         for i, (path, (_, outside)) in enumerate(frame.hidden.items(), len(x.carries)):

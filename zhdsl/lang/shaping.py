@@ -8,7 +8,7 @@ from typing import Any
 from zhdsl.ir.node import Node, apply
 from zhdsl.ir.sizes import Size
 from zhdsl.lang import ast, tensors
-from zhdsl.lang.axes import at_least_0, axis_size
+from zhdsl.lang.axes import at_least_0, axis_size, rest_axes
 from zhdsl.lang.bounds import added, multiplied
 from zhdsl.lang.builtins import builtin, compare_now, options, take, whole_option
 from zhdsl.lang.elaborator import Elaborator, constant
@@ -47,6 +47,9 @@ def _made_axes(e: Elaborator, s: Scope, arg: ast.Arg, name: str) -> list[tuple[s
         if known is None:
             raise Problem("Z0322", f"the sizes of ...{arg.name} are not known here", arg.span)
         return list(zip(labels, known or (), strict=True))
+    if isinstance(arg, ast.RestSized):
+        axes = rest_axes(e, s, ast.Axis(arg.name, arg.size, rest=True, span=arg.span))
+        return [(label, n) for label, n, _ in axes if n is not None]
     if isinstance(arg, ast.Name):
         n = axis_size(e, s, ast.Axis(arg.id, span=arg.span))
         if n is None:
@@ -176,7 +179,7 @@ def _concat(e: Elaborator, s: Scope, b: Builtin, values: Sequence[Any], spans: S
         if label not in t.type.sizes:
             raise lacking(s, t, s.shown(label), span, "concat")
     e.spend(at, len(parts))
-    tensors.meet(e, s, [Tensor(t.node, tuple(n for n in t.order if n != label)) for t in parts], spans, at)
+    tensors.meet(e, s, parts, spans, at, label)
     added((t.type.sizes[label] for t in parts), at)
     order = tensors.order_of(parts)
     axes = [(n, next(t.type.sizes[n] for t in parts if n in t.type.sizes)) for n in order if n != label]

@@ -32,13 +32,13 @@ def order_of(tensors: Sequence[Tensor]) -> tuple[str, ...]:
     return best
 
 
-def meet(e: Elaborator, s: Scope, tensors: Sequence[Tensor], spans: Sequence[Span], at: Span) -> None:
-    """Raises `Problem` where one label has two sizes."""
+def meet(e: Elaborator, s: Scope, tensors: Sequence[Tensor], spans: Sequence[Span], at: Span, but: str = "") -> None:
+    """Raises `Problem` where one label has two sizes; `but` is a label that may."""
     first: dict[str, tuple[Tensor, Span]] = {}
     for t, span in zip(tensors, spans, strict=True):
         for label in t.order:
             other, place = first.setdefault(label, (t, span))
-            if not same(s, other.type.sizes[label], t.type.sizes[label]):
+            if label != but and not same(s, other.type.sizes[label], t.type.sizes[label]):
                 raise disagreement(e, s, label, (other, t), (place, span), at)
 
 

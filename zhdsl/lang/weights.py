@@ -125,9 +125,13 @@ def _weight(
         if found.type != type_:
             raise Problem("Z0603", f"{path} was made as {s.show(found.type)}, here it would be {s.show(type_)}", x.span)
         return found, order
+    same = e.weights.get(path)
+    if same is not None and (same.type, same.order, same.span) == (type_, tuple(written), x.span):
+        return same, order  # as in the other mode: first values are made once
     init = initial(e, s, path, type_, tuple(written), order, x)
     stream = what == "state" and any(n.number is None for _, n in typed_axes)
-    return Weight(path, type_, tuple(written), init, x.span, stream), order
+    weight = e.weights[path] = Weight(path, type_, tuple(written), init, x.span, stream)
+    return weight, order
 
 
 def _size(label: str, n: Size | None, axis: ast.Axis, name: str, what: str) -> Size:

@@ -18,7 +18,7 @@ from zhdsl.ir.graph import Graph
 from zhdsl.lang import decompile
 from zhdsl.lang.decompile.labels import absorb_relabels
 from zhdsl.lang.model import Model, Project, Recipe
-from zhdsl.runtime.readable import shorten, tidy, touch_up
+from zhdsl.runtime.readable import contracted, shorten, tidy, touch_up
 from zhdsl.runtime.spec import chosen
 from zhdsl.runtime.step import gradient_graph
 
@@ -49,7 +49,7 @@ def derivative(
     """
     source = _in_mode(*chosen(project, name), mode)
     graph = gradient_graph(source, _matching(source, wrt), order)
-    return absorb_relabels(touch_up(decompile.unroll(shorten(graph))))
+    return contracted(absorb_relabels(touch_up(decompile.unroll(shorten(graph)))))
 
 
 def grad_program(

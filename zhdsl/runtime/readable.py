@@ -30,7 +30,7 @@ from zhdsl.passes.fold_constants import RULES as CONSTANTS
 from zhdsl.passes.hoist_products import hoist_products
 from zhdsl.passes.loop_body import Lifting
 from zhdsl.passes.merge_common_subexpressions import merge_common_subexpressions
-from zhdsl.passes.patterns import both_ways, combined, constant, invariant, is_op, number, value
+from zhdsl.passes.patterns import both_ways, combined, constant, contraction, invariant, is_op, number, value
 from zhdsl.passes.rewriting import Rule, Rules, changed, joined, rewrite
 from zhdsl.passes.rules import broadcast, choice
 from zhdsl.passes.rules.scaled import Scaled
@@ -209,7 +209,7 @@ def shorten(graph: Graph) -> Graph:
     graph = erase_stops(graph)
     forward = _forward(graph)
     kept = changed(graph, lambda outputs: _remade(outputs, Kept, lambda n: n in forward))
-    short = run_passes(kept, (simplify_backward, simplify_loops, hoist_products, sink_sums, drop_dead_code))
+    short = run_passes(kept, (simplify_backward, simplify_loops, sink_sums, hoist_products, drop_dead_code))
     read = changed(short, _read_emitted)
     return drop_dead_code(changed(read, lambda outputs: _remade(outputs, Scan, lambda n: True)))
 
@@ -255,6 +255,17 @@ def _emitted(node: Node) -> Iterator[tuple[Node, Node]]:
 def touch_up(graph: Graph) -> Graph:
     """contract(a, x) in the order of a product a * x that is there; concat(a, b, c) for concat(concat(a, b), c)."""
     return changed(run_passes(graph, (merge_common_subexpressions, drop_dead_code)), _touched)
+
+
+def contracted(graph: Graph) -> Graph:
+    """Sums of products as the checker makes them of `sum[B](a * b)`."""
+    return rewrite(graph, {"sum": (product_summed,)})
+
+
+def product_summed(n: Node) -> Node | None:
+    """sum[B](a * b) = contract[B](a, b)"""
+    (x,), labels = n.operands, getattr(n.op, "labels", ())
+    return contraction(*x.operands, labels) if is_op(x, "mul") and x.type.is_float and labels else None
 
 
 def _touched(outputs: Sequence[Node]) -> Sequence[Node]:

@@ -69,6 +69,8 @@ class Tape:
         lists: the open lists of steps, from depth -1 on.
         values: where the value of a node is.
         picked: the results of a loop that are asked for.
+        results: where they are.
+        padded, copies: what has been padded or copied already, and where it is.
     """
 
     layout: Layout

@@ -89,11 +89,6 @@ def dense(buffer: str, axes: Sequence[Axis]) -> View:
     return View(buffer, ZERO, tuple(dims))
 
 
-def same_places(a: View, b: View) -> bool:
-    """Whether two views of one buffer or of equal ones put every index tuple at the same place."""
-    return a.offset == b.offset and set(a.dims) == set(b.dims)
-
-
 # ---------------------------------------------------------------- movement
 def relabel(view: View, names: Mapping[str, str]) -> View:
     """The same places under other labels."""

@@ -2,7 +2,8 @@
 
 memory.py       one array per buffer, views as strided arrays
 calls.py        what a kernel becomes: a list of (function, arguments), made once per sizes
-elementwise.py  reduce.py  contract.py  movement.py  index.py  labelled.py      one rule per family
+elementwise.py  reduce.py  contract.py  movement.py  index.py  random.py      one rule per family
+functions.py    erf in single precision    labelled.py    any op by its own meaning
 kernels.py      kernels in pieces, loops
 backend.py      NumpyBackend, and what it compiles a program to
 """

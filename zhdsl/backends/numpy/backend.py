@@ -119,6 +119,9 @@ class NumpyExecutable:
 class Binding:
     """A program with all sizes known: its memory, its calls, and the arrays where inputs and outputs lie.
 
+    Beside the planned memory there are only what indices are turned into, scratch of `erf` and of random numbers, and
+    what ops without a rule of their own make and drop within their one call.
+
     Attributes:
         inputs, outputs: arrays by key, axes in the order of the outside. Who writes to the inputs' arrays and calls
             `execute` copies nothing.

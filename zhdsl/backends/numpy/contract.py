@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -120,10 +119,3 @@ def _arrays(order: Sequence[str], best: Matrices, a: Places, b: Places, out: Pla
         dims = [*kept, *tail]
         arrays.append(strided(places.flat, places.offset, [size for size, _ in dims], [s for _, s in dims]))
     return arrays[0], arrays[1], arrays[2]
-
-
-def flops(step: Step, frame: Frame) -> int:
-    """Additions and multiplications of a contraction."""
-    assert isinstance(step.op, Contract)
-    a = frame.places(step.inputs[0])
-    return 2 * frame.places(step.output).count * math.prod(a.dims[n][0] for n in step.op.labels)

@@ -87,7 +87,8 @@ class _Loop:
         for i, operand in enumerate(self.node.operands[nc:], nc):
             outer.named(operand, short=i < first)
         emitted = [self.body.emits[i] for i in self.results if i < ne]
-        self.inner = _BodyWriter(outer.names.inner(), outer.notes, (*self.body.next, *emitted), outer.level + 1)
+        own = [outer.notes.hints[n] for n in self.results.values() if n in outer.notes.hints]
+        self.inner = _BodyWriter(outer.names.inner(own), outer.notes, (*self.body.next, *emitted), outer.level + 1)
         self.inner.counters = (*outer.counters, ("step of", self.node))
         self.inner.emitted = emitted
         self.t = self.inner.names.fresh(self.op.label.lower())

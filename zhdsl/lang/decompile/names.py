@@ -41,9 +41,9 @@ class Names:
     def __init__(self, taken: Iterable[str]):
         self.taken = set(taken) | CALLED | WORDS
 
-    def inner(self) -> Names:
-        """The names of a body: what it takes is free again outside."""
-        return Names(self.taken)
+    def inner(self, free: Iterable[str] = ()) -> Names:
+        """The names of a body: what it takes is free again outside. Some outer names may be taken in it."""
+        return Names(self.taken - set(free))
 
     def fresh(self, wanted: str) -> str:
         """The wanted name, or with a number behind it where it is taken."""
