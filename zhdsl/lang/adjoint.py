@@ -66,9 +66,10 @@ def _overridden(
         inside.vars[p.name] = Tensor(slots[-1], y.order) if i == k else _zero_of(results[i])
     grads = _run(e, inside, d)
     if len(grads) != len(floats):
+        has = counted(len(floats), "float parameter")
         raise Problem(
             "Z0413",
-            f"the `grad` of {d.name} returns {counted(len(grads), 'value')}, it has {counted(len(floats), 'float parameter')}",
+            f"the `grad` of {d.name} returns {counted(len(grads), 'value')}, it has {has}",
             d.adjoint.span,
             help="one gradient per float parameter, in order",
         )

@@ -78,6 +78,11 @@ class Binding:
     def _in_order(
         self, parameter: ast.Parameter, axes: list[ast.Axis], left: list[str], value: Tensor, span: Span
     ) -> dict[str, str]:
+        open_ones = [a for a in axes if a.rest]
+        if len(open_ones) > 1:
+            last = open_ones[-1].label
+            what = f"{self.name}: which axes of {self.caller.show(value)} are ...{last}?"
+            raise Problem("Z0405", what, span, help=f"name them: `{self.name}[T]({named(span)})`")
         k = next((i for i, a in enumerate(axes) if a.rest), None)
         if (k is None and len(axes) != len(left)) or (k is not None and len(left) < len(axes) - 1):
             raise self._wrong_number(parameter, value, len(axes) - len(left), span)

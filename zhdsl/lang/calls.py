@@ -371,9 +371,9 @@ def defaults(e: Elaborator, inner: Scope, d: ast.Definition, template: Template,
         if p.name in inner.statics:
             continue
         if p.kind == "path":
-            value: Any = inner.path
-        elif p.default is None:
-            value = Axes(())
+            value: Any = (inner.instance.subject if inner.instance else "") or inner.path
+        elif p.default is None:  # a rest; an initialiser's is bound to the axes of its weight
+            value = Axes(inner.rests.get(p.name, ()), inner.rest_sizes.get(p.name, ()))
         else:
             value = statics.read(e, inner, p.default, p.kind, d.name, p.name)
         give_statics(inner, {p.name: value})

@@ -458,5 +458,5 @@ def called(e: Elaborator, s: Scope, template: Template, given: Mapping[str, Tens
             what = f"{d.name} asks for {p.name}, there are {listing(given)}"
             raise Problem("Z0714", what, span, (p.span, "asked for here"))
         arguments.append(given[p.name])
-    instance = Instance(template, path) if d.kind == "block" else None
+    instance = Instance(template, f"optimizer.{path}", path) if d.kind == "block" else None
     return call_template(e, s, template, arguments, [span] * len(arguments), {}, span, instance)

@@ -23,7 +23,7 @@ RANKS = ("bool", "i32")
 
 def order_of(tensors: Sequence[Tensor]) -> tuple[str, ...]:
     """The order of a by-name operation's result."""
-    best = tensors[0].order
+    best = tensors[0].order if tensors else ()
     for t in tensors[1:]:
         if set(t.order) > set(best):
             best = t.order

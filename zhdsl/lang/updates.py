@@ -61,7 +61,7 @@ def _update(work: Work, weight: Weight, slots: dict[str, Weight]) -> Graph:
         assert found is not None
         template, x = found
         given = {"w": _input("w", weight), "g": _input("g", weight), "rate": _input("rate", None), **_counters()}
-        result = called(e, s, template, given, x.span, f"optimizer.{weight.path}")
+        result = called(e, s, template, given, x.span, weight.path)
         if not isinstance(result, Tensor) or result.type != weight.type:
             raise Problem("Z0714", f"{template.name} does not return the new parameter, of the type of w", x.span)
         if e.params:

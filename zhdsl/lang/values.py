@@ -63,10 +63,14 @@ class Template:
 
 @dataclass(eq=False)
 class Instance:
-    """One set of parameters of a block: made at the first call, used by all."""
+    """One set of parameters of a block: made at the first call, used by all.
+
+    `subject` is what its static of kind `path` says: an optimiser is told the path of the parameter it updates.
+    """
 
     template: Template
     path: str
+    subject: str = ""
     weights: dict[str, Type] = field(default_factory=dict)
 
 

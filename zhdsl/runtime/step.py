@@ -17,14 +17,15 @@ from zhdsl.ir.node import Node, Origin, apply
 from zhdsl.ir.types import FLOAT
 from zhdsl.lang.model import Model, Recipe
 from zhdsl.lang.nearest import nearest
+from zhdsl.passes import BEFORE_DERIVATIVE, run_passes
 from zhdsl.runtime.splice import merged, open_inputs, splice
 
 NORM, RATE = "grad_norm", "rate"
 
 
-def trained(recipe: Recipe) -> tuple[Port, ...]:
+def trained(recipe: Recipe, forward: Graph | None = None) -> tuple[Port, ...]:
     """The parameters that a step changes: not frozen, with an optimiser, and known to the loss's graph."""
-    ports = recipe.forward.of_role("param")
+    ports = (forward or recipe.forward).of_role("param")
     return tuple(p for p in ports if p.name in recipe.update and p.name not in recipe.frozen)
 
 
@@ -41,10 +42,10 @@ def step_graph(recipe: Recipe, norm: bool = False) -> Graph:
         parameters (role param) and new states with the optimiser's (role state). Parameters on which the loss does not
         depend have no new value.
     """
-    forward = recipe.forward
+    forward = run_passes(recipe.forward, BEFORE_DERIVATIVE)  # a stable loss has a stable derivative
     with forward.building() as b, b.at([Origin(recipe.span, "update")]):
         loss = forward.output("loss", "loss")
-        ports = trained(recipe)
+        ports = trained(recipe, forward)
         found = reverse.gradients([loss.node], [_one(loss.node)], [p.node for p in ports])
         grads = {p.name: g for p, g in zip(ports, found, strict=True) if g is not None}
         inputs, metrics = list(forward.inputs), []
