@@ -46,7 +46,7 @@ def test_a_wrong_name_or_static_is_an_error_with_a_fix(name: str, statics: Any, 
         load(name, statics, Path())
 
 
-GENERATED = ("adding", "copy", "dates", "digit_captions", "digit_scenes", "first_token", "number_words", "reverse")
+GENERATED = ("adding", "copy", "dates", "digit_captions", "digit_scenes", "first_token", "number_words", "reversed")
 
 
 @pytest.mark.parametrize("name", GENERATED)

@@ -11,7 +11,7 @@ from zhdsl.data import decode, load
 from zhdsl.errors import TrainingError
 
 
-@pytest.mark.parametrize(("name", "step"), [("copy", 1), ("reverse", -1)])
+@pytest.mark.parametrize(("name", "step"), [("copy", 1), ("reversed", -1)])
 def test_copy_and_reverse_answer_with_the_source(name: str, step: int) -> None:
     arrays = load(name, {"samples": 50, "T": 7, "V": 5, "shortest": 2}, Path())
     lengths = set()

@@ -1,4 +1,4 @@
-"""Sequence tasks whose answer is known: copy, reverse, adding, first token. Any length, any number of samples."""
+"""Sequence tasks whose answer is known: copy, reversed, adding, first token. Any length, any number of samples."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def copy(T: int = 10, V: int = 8, samples: int = 2000, shortest: int = 0, seed: 
     return translation([(row, row) for row in rows], _names(V), (T, T), "copy: generated")
 
 
-@dataset("reverse")
-def reverse(T: int = 10, V: int = 8, samples: int = 2000, shortest: int = 0, seed: int = 0) -> Arrays:
+@dataset("reversed")
+def reversed_sequences(T: int = 10, V: int = 8, samples: int = 2000, shortest: int = 0, seed: int = 0) -> Arrays:
     """Say it backwards; statics and fields as for `copy`."""
-    rows = _symbols("reverse", T, V, samples, shortest, seed)
-    return translation([(row, row[::-1]) for row in rows], _names(V), (T, T), "reverse: generated")
+    rows = _symbols("reversed", T, V, samples, shortest, seed)
+    return translation([(row, row[::-1]) for row in rows], _names(V), (T, T), "reversed: generated")
 
 
 def _symbols(task: str, length: int, count: int, samples: int, shortest: int, seed: int) -> Rows:
