@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+import zhdsl as zh
 from zhdsl.runtime import pipeline
 from zhdsl.runtime.session import Session
-from zhdsl.runtime.spec import opened
 from zhdsl.runtime.step import gradient_graph
 
 HERE = Path(__file__).parent
@@ -21,7 +21,7 @@ Array = npt.NDArray[Any]
 
 def session(source: str | Path, name: str | None = "M") -> Session:
     """A text or a file as a model."""
-    return Session(opened(source, name)[0], device="reference", dtype="float64")
+    return zh.load(source, name, device="reference", dtype="float64")
 
 
 def gradients(

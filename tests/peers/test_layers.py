@@ -44,7 +44,7 @@ def function(f: Any) -> Twin:
 
 
 def padded(low: int, high: int, conv: Any) -> Any:
-    """More zeros behind than before: PyTorch pads evenly where there is a stride."""
+    """More zeros behind than before."""
     return nn.Sequential(nn.ZeroPad2d((low, high, low, high)), conv)
 
 
@@ -118,7 +118,7 @@ CONVOLUTIONS = [
     Row("x -> Conv[5, 3]", LINE, same(nn.Conv1d, 4, 5, 3)),
     Row("x -> Conv[5, 3]", IMAGE, same(nn.Conv2d, 4, 5, 3)),
     Row("x -> Conv[5, 3]", VOLUME, same(nn.Conv3d, 4, 5, 3)),
-    Row("x -> Conv[5, 2]", IMAGE, same(nn.Conv2d, 4, 5, 2)),
+    Row("x -> Conv[5, 2]", IMAGE, padded(0, 1, plain(nn.Conv2d, 4, 5, 2))),
     Row("x -> Conv[5, 4, dilation = 2]", LINE, same(nn.Conv1d, 4, 5, 4, dilation=2)),
     Row("x -> Conv[5, 3, bias = zeros]", IMAGE, nn.Conv2d(4, 5, 3, padding=1)),
     Row('x -> Conv[5, 3, pad = "valid"]', IMAGE, plain(nn.Conv2d, 4, 5, 3)),

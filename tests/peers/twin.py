@@ -16,11 +16,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+import zhdsl as zh
 from zhdsl.ir.graph import Graph
 from zhdsl.runtime import pipeline
 from zhdsl.runtime.arguments import arrays_of
 from zhdsl.runtime.session import Session
-from zhdsl.runtime.spec import opened
 from zhdsl.runtime.step import gradient_graph
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install zhdsl[torch]")
@@ -51,8 +51,7 @@ NOISE = 1e-6  # a gradient that is 0 but for rounding is measured by the largest
 # ---------------------------------------------------------------- the text
 def session(text: Any, name: str | None = None, overrides: Mapping[str, Any] | None = None, seed: int = 0) -> Session:
     """A text as a model whose weights and states are nowhere the special values they start from."""
-    spec, _ = opened(text, name, overrides)
-    m = Session(spec, device=DEVICE, dtype="float64", seed=seed)
+    m = zh.load(text, name, set=overrides, device=DEVICE, dtype="float64", seed=seed)
     rng = np.random.default_rng(seed)
     for path in m.params:
         m.params[path] = m.params[path] + 0.1 * rng.normal(size=m.params[path].shape)

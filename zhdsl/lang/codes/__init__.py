@@ -2,18 +2,18 @@
 
 One file for each group, each with a tuple `CODES`; a new group is a file and its name in `GROUPS`.
 
-    Z00xx reading.py   reading a file, limits        Z05xx dtypes
-    Z01xx syntax.py    the grammar                   Z06xx definitions, state, scan
-    Z02xx names        names                         Z07xx recipe and data
-    Z03xx axes and sizes                             Z08xx claims
-    Z04xx calls and statics
+    Z00xx reading.py   reading a file, limits        Z05xx dtypes.py       dtypes
+    Z01xx syntax.py    the grammar                   Z06xx definitions.py  definitions, state, scan
+    Z02xx names.py     names, imports                Z07xx recipes.py      recipe and data
+    Z03xx axes.py      axes and sizes                Z08xx claims.py       claims
+    Z04xx calls.py     calls and statics             Z09xx bounds.py       how large things may become
 """
 
 from __future__ import annotations
 
 from textwrap import fill
 
-from zhdsl.lang.codes import reading, syntax
+from zhdsl.lang.codes import axes, bounds, calls, claims, definitions, dtypes, names, reading, recipes, syntax
 from zhdsl.lang.codes.code import Code
 from zhdsl.lang.nearest import nearest
 from zhdsl.lang.picture import clean
@@ -21,12 +21,13 @@ from zhdsl.lang.picture import clean
 __all__ = ["CODES", "GROUPS", "Code", "explain"]
 
 WIDTH = 100
-GROUPS: tuple[tuple[Code, ...], ...] = (reading.CODES, syntax.CODES)
+FILES = (reading, syntax, names, axes, calls, dtypes, definitions, recipes, claims, bounds)
+GROUPS: tuple[tuple[Code, ...], ...] = tuple(file.CODES for file in FILES)
 CODES: dict[str, Code] = {code.code: code for group in GROUPS for code in group}
 
 
 def explain(code: str) -> str:
-    """What `zh explain CODE` prints: the title, the explanation, and an example that gives the error.
+    """What `zh explain CODE` prints: the title, the explanation, an example that gives the error, and it mended.
 
     Raises:
         KeyError: there is no such code; the argument is a sentence for the user.
@@ -36,9 +37,9 @@ def explain(code: str) -> str:
         like = nearest(code.strip().upper(), CODES)
         raise KeyError(f"there is no error {code}" + (f"; did you mean {like}?" if like else ""))
     parts = [f"{known.code}: {known.title}", fill(known.explanation, WIDTH)]
-    if known.example:
-        parts.append("For example:")
-        parts.append("\n".join(f"    {_short(line)}".rstrip() for line in known.example.rstrip("\n").split("\n")))
+    for title, text in (("For example:", known.example), ("Mended:", known.mended)):
+        if text:
+            parts += [title, "\n".join(f"    {_short(line)}".rstrip() for line in text.rstrip("\n").split("\n"))]
     return "\n\n".join(parts)
 
 

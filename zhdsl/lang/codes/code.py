@@ -14,9 +14,11 @@ class Code:
         title: what is wrong, in a few words.
         explanation: why it is wrong and what to do, some sentences.
         example: a text that gives this error, or empty where no text can (an unreadable file).
+        mended: the example without its mistake, or empty where there are many ways.
     """
 
     code: str
     title: str
     explanation: str
     example: str = ""
+    mended: str = ""
