@@ -43,12 +43,14 @@ def console(block: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.M
     """A block of `$ zh …` commands with what they print now."""
     parts = []
     for line in (line for line in block.splitlines() if line.startswith("$ ")):
-        command, _, file = line[2:].partition(" < ")
+        whole, _, first = line[2:].partition(" | head -")  # only the first lines are shown
+        command, _, file = whole.partition(" < ")
         text = (ROOT / file.strip()).read_text("utf-8") if file else ""
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode()), encoding="utf-8"))
         capfd.readouterr()
         assert main(shlex.split(command)[1:]) == 0, line
-        parts.append(f"{line}\n{capfd.readouterr().out.rstrip()}\n")
+        out = capfd.readouterr().out.rstrip().splitlines()
+        parts.append("\n".join([line, *out[: int(first) if first else None]]) + "\n")
     return "\n".join(parts)
 
 

@@ -37,8 +37,18 @@ def test_every_golden_text_belongs_to_a_spec() -> None:
     assert sorted(path.stem for path in FOLDER.glob("*.txt")) == [name.removesuffix(".zh") for name in SPECS]
 
 
-def test_the_broken_specs_meet_most_codes_of_the_checker() -> None:
+def test_the_broken_specs_meet_the_codes_of_the_checker() -> None:
     said = "".join(path.read_text("utf-8") for path in FOLDER.glob("*.txt"))
     met = set(re.findall(r"^error (Z\d{4})", said, re.M))
     assert met <= set(CODES)
-    assert {code for code in CODES if code >= "Z02"} - met == set()
+    assert {code for code in CODES if code >= "Z02"} - met == set(NOT_BY_A_SPEC)
+
+
+NOT_BY_A_SPEC = {
+    "Z0210": "--set",
+    "Z0211": "--set",
+    "Z0615": "slow; in the examples of the codes",
+    "Z0790": "training",
+    "Z0801": "`zh check` says it of a false claim",
+    "Z0803": "`zh check` says it of a gradient",
+}

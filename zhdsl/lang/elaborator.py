@@ -45,11 +45,9 @@ class Diagnostics:
         if len(self.found) >= limits.ERRORS:
             raise Enough
 
-    def overworked(self, span: Span) -> Enough:
-        """What to raise when the work is more than the limit."""
-        message = f"checking takes more than {MAX_WORK:,} steps"
-        help_ = "fewer repetitions, or fewer blocks in blocks: what is repeated at run time is a `scan`"
-        self.found.setdefault(("Z0907", None), Problem("Z0907", message, span, help=help_).diagnostic)
+    def ending(self, problem: Problem) -> Enough:
+        """What to raise where a limit of the whole run is met: it ends here, with this said once."""
+        self.found.setdefault((problem.diagnostic.code, None), problem.diagnostic)
         return Enough()
 
     @contextmanager
@@ -145,7 +143,13 @@ class Elaborator:
         """Counts work. Raises `Enough` where it is more than the limit: a short text can ask for very much."""
         self.diagnostics.work += steps
         if self.diagnostics.work > MAX_WORK:
-            raise self.diagnostics.overworked(self.spans[-1] if self.spans and is_library(span) else span)
+            message = f"checking takes more than {MAX_WORK:,} steps"
+            help_ = "fewer repetitions, or fewer blocks in blocks: what is repeated at run time is a `scan`"
+            raise self.diagnostics.ending(Problem("Z0907", message, self.users(span), help=help_))
+
+    def users(self, span: Span) -> Span:
+        """The place itself, or the user's call where it is in the library."""
+        return self.spans[-1] if self.spans and is_library(span) else span
 
     @contextmanager
     def calling(self, span: Span, name: str) -> Iterator[None]:
@@ -155,7 +159,8 @@ class Elaborator:
             help_ = "one that calls itself needs an end: `if n == 0 { … } else { … }`"
             raise Problem("Z0412", what, span, help=help_)
         if len(self.builder.origins) > MAX_NODES:
-            raise Problem("Z0615", f"the model has more than {MAX_NODES:,} operations", span)
+            message = f"the model has more than {MAX_NODES:,} operations"
+            raise self.diagnostics.ending(Problem("Z0615", message, self.users(span)))
         self.spend(span, CALL)
         self.depth += 1
         mine = not is_library(span)
@@ -202,7 +207,8 @@ class Elaborator:
             taken.add(name)
             self.sites[key], self.numbers[around, wanted] = name, n
             if len(self.sites) > MAX_INSTANCES:
-                raise Problem("Z0615", f"the model has more than {MAX_INSTANCES:,} blocks and repetitions", site)
+                message = f"the model has more than {MAX_INSTANCES:,} blocks and repetitions"
+                raise self.diagnostics.ending(Problem("Z0615", message, self.users(site)))
         return joined(around, self.sites[key])
 
 

@@ -18,6 +18,7 @@ from zhdsl.ir.graph import Graph
 from zhdsl.lang import decompile
 from zhdsl.lang.decompile.labels import absorb_relabels
 from zhdsl.lang.model import Model, Project, Recipe
+from zhdsl.passes import run_passes
 from zhdsl.runtime.readable import contracted, shorten, tidy, touch_up
 from zhdsl.runtime.spec import chosen
 from zhdsl.runtime.step import gradient_graph
@@ -53,11 +54,33 @@ def derivative(
 
 
 def grad_program(
-    project: Project, name: str | None = None, order: int = 1, wrt: str | None = None, mode: str = "train"
+    project: Project,
+    name: str | None = None,
+    order: int = 1,
+    wrt: str | None = None,
+    mode: str = "train",
+    exact: bool = False,
 ) -> str:
-    """The derivative as the text of a `fn`; arguments and errors as of `derivative`."""
-    graph = derivative(project, name, order, wrt, mode)
+    """The derivative as the text of a `fn`.
+
+    Args:
+        project, name, order, wrt, mode: as of `derivative`, with its errors.
+        exact: print the operations as they are run, in their order: the same bits as `value_and_grad`, not the shortest
+            text. Otherwise the same numbers up to rounding.
+    """
+    graph = _as_run(project, name, order, wrt, mode) if exact else derivative(project, name, order, wrt, mode)
     return decompile.text(graph, graph.name.replace(".", "_"))
+
+
+def _as_run(project: Project, name: str | None, order: int, wrt: str | None, mode: str) -> Graph:
+    """The graph of values and gradients after the passes, as a backend gets it."""
+    model, recipe = chosen(project, name)
+    source: Recipe | Model = recipe or model
+    if mode == "infer":
+        source = (
+            replace(recipe, forward=_without_metrics(recipe.evaluate)) if recipe else replace(model, train=model.infer)
+        )
+    return run_passes(gradient_graph(source, _matching(source, wrt), order))
 
 
 def _in_mode(model: Model, recipe: Recipe | None, mode: str) -> Recipe | Model:

@@ -125,7 +125,12 @@ CODES: tuple[Code, ...] = (
         "a model is too large",
         "After all blocks and repetitions are written out there are more operations, or more instances of blocks, "
         "than can be handled.",
-        model("repeat 7000 { repeat 1 { } repeat 1 { } repeat 1 { } }\n  return x".replace("} r", "}\n    r")),
+        "block P(x: [B, D]) -> [B, D] { return x }\n"
+        + "".join(
+            f"block {outer}(x: [B, D]) -> [B, D] {{ return x{f' -> {inner}' * 30} }}\n"
+            for outer, inner in ("QP", "RQ", "SR")
+        )
+        + model("return x -> S"),
     ),
     Code(
         "Z0616",
