@@ -1,10 +1,10 @@
 """Training steps beside PyTorch eager, interleaved in one process: medians and ratios, never absolute claims.
 
-    python benchmarks/steps.py [NAME ...] [--rounds 40] [--json FILE]
+    python benchmarks/steps.py [NAME ...] [--rounds 40] [--threads N] [--json FILE]
 
-Each side computes the same: forward, loss, gradients, one update by the same optimiser on the same batch. A round is one
-timed burst of each side in turn; the ratio is taken round by round (PyTorch's time / ours), so it holds while the speed
-of the machine drifts. Needs PyTorch; says so where it is missing.
+Each side computes the same: preparation, forward, loss, gradients, one update by the same optimiser on the same batch.
+A round is one timed burst of each side in turn; the ratio is taken round by round (PyTorch's time / ours), so it holds
+while the speed of the machine drifts. Needs PyTorch; says so where it is missing.
 """
 
 from __future__ import annotations
@@ -38,14 +38,22 @@ def digits() -> tuple[Step, Step]:
     fields = load("digits", {}, ROOT).fields
     m.prepare(**fields)
     batch = {name: array[: m.recipe.batch] for name, array in fields.items()}
-    x = torch.tensor((batch["image"] - fields["image"].mean()) / fields["image"].std()).flatten(1)
+    mean, std = float(fields["image"].mean()), float(fields["image"].std())
+    image = torch.tensor(batch["image"])
+
+    def noisy() -> Any:  # as `prepare` and `augment` of the spec
+        x = (image - mean) / std
+        return (x + 0.3 * torch.randn_like(x)).flatten(1)
+
     y = torch.tensor(batch["label"].astype(np.int64))
     layers: list[nn.Module] = []
     weights = [p for path, p in m.params.items() if path.endswith("W")]
     for w in weights:
         layers += [nn.Linear(*w.shape), nn.ReLU()]
     net = nn.Sequential(*layers[:-1])
-    return (lambda: m.step(**batch)), torch_step(net, x, y, torch.optim.Adam(net.parameters(), lr=1e-3), nn.CrossEntropyLoss())
+    return (lambda: m.step(**batch)), torch_step(
+        net, noisy, y, torch.optim.Adam(net.parameters(), lr=2e-3), nn.CrossEntropyLoss()
+    )
 
 
 def spirals() -> tuple[Step, Step]:
@@ -60,7 +68,7 @@ def spirals() -> tuple[Step, Step]:
     batch = {"x": x.numpy(), "y": y.numpy().astype("int32")}
     net = nn.Sequential(nn.Linear(2, 32), nn.Tanh(), nn.Linear(32, 32), nn.Tanh(), nn.Linear(32, 2))
     sgd = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4)
-    return (lambda: m.step(**batch)), torch_step(net, x, y, sgd, nn.CrossEntropyLoss())
+    return (lambda: m.step(**batch)), torch_step(net, lambda: x, y, sgd, nn.CrossEntropyLoss())
 
 
 SPIRALS = """
@@ -79,12 +87,12 @@ train Spirals {
 NETS: dict[str, Callable[[], tuple[Step, Step]]] = {"digits": digits, "spirals": spirals}
 
 
-def torch_step(net: Any, x: Any, y: Any, optimiser: Any, criterion: Any) -> Step:
+def torch_step(net: Any, x: Callable[[], Any], y: Any, optimiser: Any, criterion: Any) -> Step:
     """One update in PyTorch eager."""
 
     def step() -> float:
         optimiser.zero_grad(set_to_none=True)
-        loss = criterion(net(x), y)
+        loss = criterion(net(x()), y)
         loss.backward()
         optimiser.step()
         return float(loss.detach())
@@ -126,7 +134,9 @@ def machine() -> dict[str, str]:
 
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
-    processor = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+    processor = next(
+        (line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor()
+    )
     return {
         "processor": processor,
         "cores": str(os.cpu_count()),
@@ -142,22 +152,26 @@ def main() -> int:
     parser.add_argument("names", nargs="*", choices=[[], *NETS], help=f"of {', '.join(NETS)}; all by default")
     parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of each side; by default all cores")
     args = parser.parse_args()
-    if any(name in os.environ for name in HALVING):
-        clean = {k: v for k, v in os.environ.items() if k not in HALVING}
-        os.execve(sys.executable, [sys.executable, *sys.argv], clean)
+    wanted = {k: v for k, v in os.environ.items() if k not in HALVING} | {"OPENBLAS_NUM_THREADS": str(args.threads)}
+    if wanted != dict(os.environ):  # OpenBLAS reads these when it is loaded
+        os.execve(sys.executable, [sys.executable, *sys.argv], wanted)
     try:
         import torch
     except ImportError:
         print("PyTorch is missing: python -m pip install torch==2.13.0", file=sys.stderr)
         return 1
-    torch.set_num_threads(os.cpu_count() or 1)
-    found = {"machine": machine(), "steps": {}}
+    torch.set_num_threads(args.threads)
+    found: dict[str, Any] = {"machine": {**machine(), "threads": str(args.threads)}, "steps": {}}
     print(", ".join(f"{k} {v}" for k, v in found["machine"].items()))
     for name in args.names or NETS:
         row = found["steps"][name] = compare(name, args.rounds)
-        print(f"{name:10} zhdsl {row['zhdsl_ms']:.3f} ms   PyTorch eager {row['torch_ms']:.3f} ms   "
-              f"ratio {row['ratio']:.2f} ({row['lowest']:.2f} to {row['highest']:.2f})", flush=True)
+        print(
+            f"{name:10} zhdsl {row['zhdsl_ms']:.3f} ms   PyTorch eager {row['torch_ms']:.3f} ms   "
+            f"ratio {row['ratio']:.2f} ({row['lowest']:.2f} to {row['highest']:.2f})",
+            flush=True,
+        )
     if args.json:
         args.json.write_text(json.dumps(found, indent=2) + "\n")
     return 0

@@ -353,13 +353,24 @@ def _found(node: Node, formulas: Sequence[type[Formula]]) -> Found | None:
 
 def _whole(found: Mapping[Node, Found], users: Mapping[Node, list[Node]]) -> Mapping[Node, Found]:
     """The formulas of which nothing that is computed on the way is used outside of formulas."""
-    ways = {last: set(topological([last])) - set(topological(xs)) for last, (_, xs) in found.items()}
+    ways = {last: _between(last, xs) for last, (_, xs) in found.items()}
     while True:
         inside = {n for way in ways.values() for n in way}
         kept = {last: way for last, way in ways.items() if all(_stays(n, inside, users) for n in way - {last})}
         if len(kept) == len(ways):
             return {last: found[last] for last in kept}
         ways = kept
+
+
+def _between(last: Node, xs: tuple[Node, ...]) -> set[Node]:
+    """The nodes from the last one down, without the operands and what is below them."""
+    way, stack = set[Node](), [last]
+    while stack:
+        node = stack.pop()
+        if node not in way and node not in xs:
+            way.add(node)
+            stack.extend(node.operands)
+    return way
 
 
 def _stays(node: Node, inside: set[Node], users: Mapping[Node, list[Node]]) -> bool:

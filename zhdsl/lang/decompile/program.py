@@ -40,14 +40,15 @@ def program(graph: Graph, name: str) -> ast.Definition:
     return definition
 
 
-def text(graph: Graph, name: str) -> str:
-    """The graph as the formatted text of a `fn`."""
-    return format(module(graph, name))
+def text(graph: Graph, name: str, notes: Sequence[str] = ()) -> str:
+    """The graph as the formatted text of a `fn`, with comments above it."""
+    return format(module(graph, name, notes))
 
 
-def module(graph: Graph, name: str) -> ast.Module:
-    """The same as a file with comments."""
-    return parse(Source(f"{legal(name)}.zh", "".join(f"{line}\n" for line in _lines(_prepared(graph), legal(name)))))
+def module(graph: Graph, name: str, notes: Sequence[str] = ()) -> ast.Module:
+    """The same as a file."""
+    lines = [*(f"# {note}" for note in notes), *_lines(_prepared(graph), legal(name))]
+    return parse(Source(f"{legal(name)}.zh", "".join(f"{line}\n" for line in lines)))
 
 
 def _prepared(graph: Graph) -> Graph:
@@ -76,15 +77,14 @@ def _products(outputs: Sequence[Node]) -> Sequence[Node]:
 # ---------------------------------------------------------------- lines
 def _lines(graph: Graph, name: str) -> Iterator[str]:
     inputs = [p for p in graph.inputs if p.role in ("data", "param") or p.node in graph.nodes]
-    names = Names(_labels(graph) | {"seed", "step"})
+    names = Names(_labels(graph) | {p.name for p in inputs if p.role == "counter"})
     arguments = {p: p.name if p.role == "counter" else names.fresh(p.name) for p in inputs}
     forward = frozenset(topological(p.node for p in graph.outputs if p.role != "grad"))
     results, hints = _results(graph, names)
     writer = Writer(names, Notes(graph.names, graph.origins, hints, forward), [p.node for p in graph.outputs], 1)
     for port, argument in arguments.items():
         writer.values[port.node] = Value(syntax.name(argument), port.order)
-    for port in _in_order(graph.outputs):
-        writer.write(topological([port.node]))
+    writer.write(topological(p.node for p in _in_order(graph.outputs)))
     given = [f"{argument}: {_type(port)}" for port, argument in arguments.items()]
     yield f"fn {name}{_listed(given)} -> {_listed([f'{results[p]}: {_type(p)}' for p in graph.outputs])} {{"
     yield from _commented(writer.lines, forward, graph)
