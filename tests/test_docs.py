@@ -70,4 +70,6 @@ def test_commands_on_a_page_print_what_it_shows(
     if request.config.getoption("--update-golden"):
         page.write_text(now, "utf-8")
     else:
-        assert text == now, "the page is not what the commands print: python -m pytest tests/test_docs.py --update-golden"
+        assert text == now, (
+            "the page is not what the commands print: python -m pytest tests/test_docs.py --update-golden"
+        )

@@ -23,7 +23,9 @@ def test_a_callers_labels_do_not_clash_with_a_callees_private_ones(d: str) -> No
     text = f"block M(x: [B, T, {d}=4]) -> [B, T, {d}=4] {{ return MultiHead[2](x[{d} as Z], x[{d} as Z])[Z as {d}] }}"
     x = np.random.default_rng(0).normal(size=(1, 3, 4))
     one = value(text, x=x)
-    other = value(text.replace(f"{d}=4", "Y=4").replace(f"[{d} as Z]", "[Y as Z]").replace(f"[Z as {d}]", "[Z as Y]"), x=x)
+    other = value(
+        text.replace(f"{d}=4", "Y=4").replace(f"[{d} as Z]", "[Y as Z]").replace(f"[Z as {d}]", "[Z as Y]"), x=x
+    )
     assert np.array_equal(one, other)
 
 
@@ -33,7 +35,8 @@ def test_axes_that_cross_are_an_error() -> None:
 
 
 def test_a_label_of_several_parameters_is_one_label() -> None:
-    text = "fn g(x: [B, D], y: [B, D]) -> [B, D] { return x + y }\nmodel M(a: [B, D], b: [B, F]) -> [B, D] { return g(a, b) }"
+    text = "fn g(x: [B, D], y: [B, D]) -> [B, D] { return x + y }\n"
+    text += "model M(a: [B, D], b: [B, F]) -> [B, D] { return g(a, b) }"
     assert codes(text) == ["Z0318"]
 
 
@@ -60,12 +63,15 @@ def test_mean_without_axes_is_over_all() -> None:
 
 
 def test_defaults_of_statics_follow_sizes() -> None:
-    text = "block Wide[N = 2 * D](x: [B, D]) -> [B, N] {\n y: [B, N] = x -> Dense[N]\n return y }\nmodel M(x: [B, F=3]) -> [B, N=6] { return Wide(x) }"
+    text = "block Wide[N = 2 * D](x: [B, D]) -> [B, N] {\n y: [B, N] = x -> Dense[N]\n return y }\n"
+    text += "model M(x: [B, F=3]) -> [B, N=6] { return Wide(x) }"
     assert order(text) == ("B", "N")
 
 
 def test_a_pipe_passes_more_tensors_and_spreads_several() -> None:
-    text = "fn two(x: [B]) -> (a: [B], b: [B]) { return x, 2 * x }\nfn add(a: [B], b: [B]) -> [B] { return a + 10 * b }\n"
+    text = (
+        "fn two(x: [B]) -> (a: [B], b: [B]) { return x, 2 * x }\nfn add(a: [B], b: [B]) -> [B] { return a + 10 * b }\n"
+    )
     assert value(text + "fn M(x: [B]) { return two(x) -> add }", x=np.array([1.0])).tolist() == [21]
     assert value(text + "fn M(x: [B]) { return x -> add(x) }", x=np.array([1.0])).tolist() == [11]
 

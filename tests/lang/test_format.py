@@ -221,7 +221,9 @@ train M { # recipe
 
 
 def test_comments_stay_where_they_belong() -> None:
-    assert formatted(COMMENTED) == """\
+    assert (
+        formatted(COMMENTED)
+        == """\
 # first
 
 const A = 1  # one
@@ -256,6 +258,7 @@ train M {  # recipe
 
 # last
 """.replace("  # after then\n", "    # after then\n")
+    )
 
 
 @given(st.randoms(use_true_random=False), st.sampled_from(TEXTS))

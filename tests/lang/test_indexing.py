@@ -51,7 +51,10 @@ def test_several_indices_at_once_crop() -> None:
     images = np.arange(32.0).reshape(2, 4, 4)
     a, b = np.array([0, 2], np.int32), np.array([1, 0], np.int32)
     got = value(
-        f("x[H = a + iota[K=2][K as H], W = b + iota[K=2][K as W]]", "x: [B, H, W], a: i32[B], b: i32[B]"), x=images, a=a, b=b
+        f("x[H = a + iota[K=2][K as H], W = b + iota[K=2][K as W]]", "x: [B, H, W], a: i32[B], b: i32[B]"),
+        x=images,
+        a=a,
+        b=b,
     )
     assert np.array_equal(got, [images[0, 0:2, 1:3], images[1, 2:4, 0:2]])
 

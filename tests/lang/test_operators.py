@@ -16,7 +16,7 @@ def f(body: str, signature: str = "x: [B, T]") -> str:
 
 def test_a_missing_label_repeats() -> None:
     got = value(f("x + y", "x: [B, T], y: [T]"), x=X, y=np.array([10.0, 20, 30]))
-    assert np.array_equal(got, X + [10, 20, 30])
+    assert np.array_equal(got, X + np.array([10, 20, 30]))
 
 
 def test_a_size_of_one_does_not_stretch() -> None:
@@ -52,7 +52,11 @@ def test_at_contracts_last_with_first() -> None:
 
 def test_at_takes_square_weights_with_a_primed_label() -> None:
     u = np.arange(9.0).reshape(3, 3)
-    got = value("block M(h: [B, N=3]) -> [B, N=3] { param U: [N', N=3] = glorot return h @ U }".replace(" return", "\n return"), h=X, U=u)
+    got = value(
+        "block M(h: [B, N=3]) -> [B, N=3] { param U: [N', N=3] = glorot return h @ U }".replace(" return", "\n return"),
+        h=X,
+        U=u,
+    )
     assert np.array_equal(got, X @ u)
 
 

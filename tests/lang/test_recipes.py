@@ -52,7 +52,8 @@ def test_statistics_without_the_batch_axis_are_fitted_once() -> None:
     fitted = run(found.fit, {"x": X, "label": np.zeros(3), "weight": np.zeros(3)})
     assert sorted(fitted) == ["prepare.x.0", "prepare.x.1"]
     assert {tuple(np.round(v, 9)) for v in fitted.values()} == {
-        tuple(np.round(X.mean(0), 9)), tuple(np.round(X.std(0), 9))
+        tuple(np.round(X.mean(0), 9)),
+        tuple(np.round(X.std(0), 9)),
     }
     assert "prepare.x.0" in {p.name for p in found.predict.of_role("state")}
 
@@ -67,7 +68,9 @@ def test_an_augmented_sample_does_not_depend_on_its_batch() -> None:
     found = recipe(augment__x="x + uniform[B, D]", loss="sum(x * weight)")
     given = {"x": X, "label": np.zeros(3), "weight": np.array([0.0, 0, 1]), "seed": 7, "epoch": 1}
     three = run(found.forward, given | {"sample": np.array([4, 8, 5])})["loss"]
-    one = run(found.forward, given | {"x": X[2:], "label": np.zeros(1), "weight": np.ones(1), "sample": np.array([5])})["loss"]
+    one = run(found.forward, given | {"x": X[2:], "label": np.zeros(1), "weight": np.ones(1), "sample": np.array([5])})[
+        "loss"
+    ]
     assert three == one
 
 
@@ -75,7 +78,10 @@ def test_every_parameter_has_its_update_and_its_states() -> None:
     found = recipe(optimizer="adam[lr = 0.1]", clip="clip_norm[1.0]", schedule="cosine[total = 10]")
     assert sorted(found.update) == sorted(found.clip) == ["dense.W", "dense.b"]
     assert sorted(found.slots) == [
-        "optimizer.dense.W.m", "optimizer.dense.W.v", "optimizer.dense.b.m", "optimizer.dense.b.v"
+        "optimizer.dense.W.m",
+        "optimizer.dense.W.v",
+        "optimizer.dense.b.m",
+        "optimizer.dense.b.v",
     ]
     assert found.rate is not None
 
@@ -94,7 +100,15 @@ def test_metrics_have_names() -> None:
 
 
 def test_settings() -> None:
-    found = recipe(batch="all", epochs="", steps="7", seed="3", valid="0.25", early_stop="(patience = 2, metric = loss)", precision="f64")
+    found = recipe(
+        batch="all",
+        epochs="",
+        steps="7",
+        seed="3",
+        valid="0.25",
+        early_stop="(patience = 2, metric = loss)",
+        precision="f64",
+    )
     assert (found.batch, found.epochs, found.steps, found.seed, found.valid) == ("all", None, 7, 3, 0.25)
     assert found.stop == {"metric": "loss", "patience": 2, "delta": 0.0, "mode": "min"}
     assert found.precision == "float64"

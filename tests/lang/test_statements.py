@@ -33,8 +33,10 @@ def test_both_branches_of_when_are_checked_and_make_both_programs() -> None:
 
 
 def test_states_are_read_and_updated_in_program_order() -> None:
-    text = "block M(x: []) -> [] {\n c = Count\n a = c(x)\n return a + 10 * c(x) }\n" \
+    text = (
+        "block M(x: []) -> [] {\n c = Count\n a = c(x)\n return a + 10 * c(x) }\n"
         "block Count(x: []) -> [] {\n state n: [] = zeros\n update n = n + x\n return n }"
+    )
     got = run(model(text).train, {"x": 2.0, "c.n": 1.0})
     assert got["result"] == 3 + 10 * 5
     assert got["c.n"] == 5
@@ -50,7 +52,8 @@ def test_a_scan_is_the_recurrence() -> None:
 
 
 def test_last_is_the_final_carry_and_reverse_runs_backwards() -> None:
-    text = "fn M(x: [B, T, D]) {\n y, h = scan t over T reverse from h = zeros[B, D] {\n h = h * 2 + x[t]\n emit h, last h\n }\n return h }"
+    text = "fn M(x: [B, T, D]) {\n y, h = scan t over T reverse from h = zeros[B, D] {\n"
+    text += " h = h * 2 + x[t]\n emit h, last h\n }\n return h }"
     assert np.array_equal(value(text, x=X), X[:, 0] + 2 * X[:, 1] + 4 * X[:, 2])
 
 
@@ -87,7 +90,9 @@ def test_require_is_checked_guarded_and_known() -> None:
     halved = "model M(x: [B, H]) -> [B, H=H/2] require H % 2 == 0 { return split[H = (H, P = 2)](x)[P=0] }"
     assert model(halved).guards[0].holds({"B": 1, "H": 6})
     assert not model(halved).guards[0].holds({"B": 1, "H": 7})
-    assert codes("block F(x: [B, H]) -> [B, H] require H % 2 == 0 { return x }\nmodel M(x: [B, H=7]) -> [B, H=7] { return F(x) }") == ["Z0330"]
+    assert codes(
+        "block F(x: [B, H]) -> [B, H] require H % 2 == 0 { return x }\nmodel M(x: [B, H=7]) -> [B, H=7] { return F(x) }"
+    ) == ["Z0330"]
 
 
 def test_a_fully_masked_softmax_row_is_zero() -> None:

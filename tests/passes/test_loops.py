@@ -59,6 +59,7 @@ def test_a_sum_of_something_else_stays() -> None:
 
 
 def test_a_sum_that_the_step_looks_at_stays() -> None:
-    text = "fn M(x: [B, T], w: [B, D]) {\n return scan t over T from s = zeros[D] {\n s = s + sum[B]((x[t] + sum(s)) * w)\n emit last s\n }\n}"
+    text = "fn M(x: [B, T], w: [B, D]) {\n return scan t over T from s = zeros[D] {\n"
+    text += " s = s + sum[B]((x[t] + sum(s)) * w)\n emit last s\n }\n}"
     graph = model(text).infer
     assert print_graph(sink_sums(graph)) == print_graph(graph)

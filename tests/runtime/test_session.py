@@ -175,7 +175,9 @@ def test_a_function_is_differentiated_by_its_inputs() -> None:
 def test_a_loss_that_is_not_finite_changes_nothing_and_names_its_place() -> None:
     m = session()
     m.params["second.W"] = np.full((4, 2), 1e200)
-    with pytest.raises(TrainingError, match=r"step 0: the loss is inf: contract gives .* not finite, from line\.zh:1:1"):
+    with pytest.raises(
+        TrainingError, match=r"step 0: the loss is inf: contract gives .* not finite, from line\.zh:1:1"
+    ):
         m.step(X, Y)
     assert m.params["second.W"][0, 0] == 1e200
     assert m.step_count == 0

@@ -210,7 +210,7 @@ def make_initial(
 def _initialised(
     e: Elaborator, s: Scope, value: Template, type_: Type, names: dict[str, str], path: str, span: Span
 ) -> Any:
-    """The value of an initialiser: the rest of its result is bound to the weight's axes (`names`: here -> as written)."""
+    """The value of an initialiser: its result's rest is bound to the weight's axes (`names`: here -> as written)."""
     from zhdsl.lang.calls import defaults, give_statics
     from zhdsl.lang.statements import run_body
 

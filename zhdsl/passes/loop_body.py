@@ -10,13 +10,14 @@ from dataclasses import replace
 
 from zhdsl.ir.body import Body
 from zhdsl.ir.node import NOWHERE, Node, apply, builder, make, topological
+from zhdsl.ir.op import Op
 from zhdsl.ir.types import Type
 from zhdsl.ops.index import Scatter
 from zhdsl.ops.loop import Scan
 
 
 class Lifting:
-    """Values of a scan's body outside of it, for all steps: slices are the whole tensors, captured values themselves."""
+    """Values of a scan's body outside of it, for all steps: slices are whole tensors, captured values themselves."""
 
     def __init__(self, node: Node):
         assert isinstance(node.op, Scan)
@@ -56,7 +57,7 @@ class Lifting:
         full = (y if self.label in y.type.sizes else apply("expand", y, axes=axes) for y in wanted)
         return (*full, *operands[len(wanted) :])
 
-    def _op(self, x: Node, operands: Sequence[Node]) -> object:
+    def _op(self, x: Node, operands: Sequence[Node]) -> Op:
         """The op with the axis in its attributes, where it states a whole type."""
         op = x.op
         if isinstance(op, Scatter) and any(self.label in y.type.sizes for y in operands):

@@ -4,8 +4,8 @@
 
 It computes what the training step computes, in another order where that reads better: `softmax` and its like are
 differentiated as one formula, constants stay where they arise, axes have the names under which they are used. Two
-things are taken for granted that the training step is not told: no axis is empty, and the labels of a cross entropy
-are in range (there the gradient of one that is not is 0).
+things may be taken for granted that the training step is not told (the text then begins by saying so): no axis is
+empty, and every label of a cross entropy is one of the classes (there the gradient of one that is not is 0).
 """
 
 from __future__ import annotations
@@ -19,11 +19,9 @@ from zhdsl.lang import decompile
 from zhdsl.lang.decompile.labels import absorb_relabels
 from zhdsl.lang.model import Model, Project, Recipe
 from zhdsl.passes import run_passes
-from zhdsl.runtime.readable import contracted, shorten, tidy, touch_up
+from zhdsl.runtime.readable import assumptions, contracted, shorten, tidy, touch_up
 from zhdsl.runtime.spec import chosen
 from zhdsl.runtime.step import gradient_graph
-
-MODES = ("train", "infer")
 
 
 def derivative(
@@ -48,7 +46,12 @@ def derivative(
     Raises:
         TrainingError: the name is not clear, nothing fits the pattern, or nothing can be differentiated.
     """
-    source = _in_mode(*chosen(project, name), mode)
+    return _derived(_rolled(_in_mode(*chosen(project, name), mode)), order, wrt)
+
+
+def _derived(source: Recipe | Model, order: int, wrt: str | None) -> Graph:
+    """The derivative of what has its formulas found."""
+    source = _with_graph(source, tidy(_graph(source)))
     graph = gradient_graph(source, _matching(source, wrt), order)
     return contracted(absorb_relabels(touch_up(decompile.unroll(shorten(graph)))))
 
@@ -68,43 +71,43 @@ def grad_program(
         exact: print the operations as they are run, in their order: the same bits as `value_and_grad`, not the shortest
             text. Otherwise the same numbers up to rounding.
     """
-    graph = _as_run(project, name, order, wrt, mode) if exact else derivative(project, name, order, wrt, mode)
-    return decompile.text(graph, graph.name.replace(".", "_"))
+    source = _in_mode(*chosen(project, name), mode)
+    title = f"{source.name}_grad"
+    if exact:  # as a backend gets it
+        return decompile.text(run_passes(gradient_graph(source, _matching(source, wrt), order)), title)
+    rolled = _rolled(source)
+    taken = assumptions(_graph(rolled))
+    notes = [f"Taken for granted: {', '.join(taken)}."] if taken else []
+    return decompile.text(_derived(rolled, order, wrt), title, notes)
 
 
-def _as_run(project: Project, name: str | None, order: int, wrt: str | None, mode: str) -> Graph:
-    """The graph of values and gradients after the passes, as a backend gets it."""
-    model, recipe = chosen(project, name)
-    source: Recipe | Model = recipe or model
-    if mode == "infer":
-        source = (
-            replace(recipe, forward=_without_metrics(recipe.evaluate)) if recipe else replace(model, train=model.infer)
-        )
-    return run_passes(gradient_graph(source, _matching(source, wrt), order))
-
-
+# ---------------------------------------------------------------- what is differentiated
 def _in_mode(model: Model, recipe: Recipe | None, mode: str) -> Recipe | Model:
-    """What is differentiated, with its formulas found."""
+    """A recipe or a model whose graph is that of the mode."""
     if recipe is not None:
-        graph = recipe.forward if mode == "train" else _without_metrics(recipe.evaluate)
-        return replace(recipe, forward=_rolled(graph))
-    return replace(model, train=_rolled(model.train if mode == "train" else model.infer))
+        evaluate = replace(recipe.evaluate, outputs=recipe.evaluate.results("loss"))
+        return recipe if mode == "train" else replace(recipe, forward=evaluate)
+    return model if mode == "train" else replace(model, train=model.infer)
 
 
-def _without_metrics(graph: Graph) -> Graph:
-    return replace(graph, outputs=graph.results("loss"))
+def _graph(source: Recipe | Model) -> Graph:
+    return source.forward if isinstance(source, Recipe) else source.train
 
 
-def _rolled(graph: Graph) -> Graph:
-    return tidy(decompile.roll(graph, decompile.DIFFERENTIABLE))
+def _with_graph(source: Recipe | Model, graph: Graph) -> Recipe | Model:
+    return replace(source, forward=graph) if isinstance(source, Recipe) else replace(source, train=graph)
+
+
+def _rolled(source: Recipe | Model) -> Recipe | Model:
+    """The same with formulas in the place of what they are made of."""
+    return _with_graph(source, decompile.roll(_graph(source), decompile.DIFFERENTIABLE))
 
 
 def _matching(source: Recipe | Model, pattern: str | None) -> list[str] | None:
     """The names that fit, in the order of the graph's inputs."""
     if pattern is None:
         return None
-    graph = source.forward if isinstance(source, Recipe) else source.train
-    known = [p.name for p in graph.inputs if p.role in ("param", "data") and p.node.type.is_float]
+    known = [p.name for p in _graph(source).inputs if p.role in ("param", "data") and p.node.type.is_float]
     found = [name for name in known if fnmatchcase(name, pattern)]
     if not found:
         raise TrainingError(f"{source.name}: nothing fits {pattern}\nhelp: there is {', '.join(known) or 'nothing'}")

@@ -162,7 +162,17 @@ def _divided(x: Node, total: Node) -> Node:
 
 OURS: Rules = {"mul": (over_size,), "neg": (neg_of_difference,), "where": (one_at_least,)}
 IN_FORWARD = frozenset(
-    "add_zero sub_zero mul_one div_one product_neg sum_of_expand sum_of_neg reduce_before_expand nothing_reduced".split()
+    [
+        "add_zero",
+        "sub_zero",
+        "mul_one",
+        "div_one",
+        "product_neg",
+        "sum_of_expand",
+        "sum_of_neg",
+        "reduce_before_expand",
+        "nothing_reduced",
+    ]
 )
 FORWARD = joined(
     OURS,
@@ -180,9 +190,7 @@ def _readable(rules: Rules, keep: Callable[[Node], bool] = lambda n: False) -> R
     def tamed(rule: Rule) -> Rule:
         return lambda n: None if keep(n) else rule(n)
 
-    return {
-        op: tuple(tamed(rule) for rule in found if rule.__name__ not in FOR_SPEED) for op, found in rules.items()
-    }
+    return {op: tuple(tamed(rule) for rule in found if rule.__name__ not in FOR_SPEED) for op, found in rules.items()}
 
 
 # ---------------------------------------------------------------- before differentiation
@@ -194,6 +202,19 @@ def simplify_forward(graph: Graph) -> Graph:
 def tidy(graph: Graph) -> Graph:
     """What is to be differentiated, ready to be read."""
     return run_passes(graph, (simplify_forward, simplify_loops, drop_dead_code))
+
+
+def assumptions(graph: Graph) -> list[str]:
+    """What the readable derivative of a graph, its formulas found, takes for granted."""
+    found = []
+    rules = {op: tuple(r for r in rules if r is not one_at_least) for op, rules in FORWARD.items()}
+    with rewrite(graph, _readable(rules)).building() as b:
+        nodes = list(b.origins)
+        if any(is_op(n, "where") and one_at_least(n) for n in nodes):
+            found.append("no axis is empty")
+        if any(is_op(n, "likelihood") for n in nodes):
+            found.append("every label is one of the classes")
+    return found
 
 
 # ---------------------------------------------------------------- after it
@@ -265,7 +286,10 @@ def contracted(graph: Graph) -> Graph:
 def product_summed(n: Node) -> Node | None:
     """sum[B](a * b) = contract[B](a, b)"""
     (x,), labels = n.operands, getattr(n.op, "labels", ())
-    return contraction(*x.operands, labels) if is_op(x, "mul") and x.type.is_float and labels else None
+    if not (is_op(x, "mul") and x.type.is_float and labels):
+        return None
+    a, b = x.operands
+    return contraction(a, b, labels)
 
 
 def _touched(outputs: Sequence[Node]) -> Sequence[Node]:
@@ -282,7 +306,9 @@ def _touched(outputs: Sequence[Node]) -> Sequence[Node]:
 
 
 def _flat(old: Node, operands: tuple[Node, ...], uses: Counter[Node]) -> Node:
-    parts = [y for x, n in zip(old.operands, operands, strict=True) for y in (n.operands if _inner(x, old, uses) else (n,))]
+    parts = [
+        y for x, n in zip(old.operands, operands, strict=True) for y in (n.operands if _inner(x, old, uses) else (n,))
+    ]
     return make(old.op, *parts)
 
 

@@ -1,6 +1,6 @@
 """A graph printed as a program of the language, which reads like a textbook and means the same to the last bit.
 
-    graph Spirals.grad { … }          fn Spirals_grad(x: [B, F=2], y: i32[B], W: [F=2, N=3]) -> (loss: [], dW: [F=2, N=3]) {
+    graph Spirals.grad { … }          fn Spirals_grad(x: [B, F=2], y: i32[B], W: [F=2, N=3]) -> (loss: [], …) {
                                         # forward
                                         h = tanh(x @ W)                        # spirals.zh:3
                                         …

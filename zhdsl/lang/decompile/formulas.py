@@ -23,6 +23,7 @@ from zhdsl.lang.decompile.rebuilding import rebuilt, remade
 from zhdsl.ops.families import Canonical
 from zhdsl.ops.special import erf
 
+
 @dataclass(frozen=True)
 class Formula(Canonical):
     """A function of the library as one op; no backend knows it."""
@@ -211,7 +212,7 @@ def _shifted(x: Node, label: str) -> Node:
 
 def _along(cls: Any, x: Node | None, s: Node | None) -> Found | None:
     """The formula along the one label that s sums over."""
-    labels = getattr(s.op, "labels", ()) if s is not None else ()
+    labels: tuple[str, ...] = getattr(s.op, "labels", ()) if s is not None else ()
     return (cls(labels[0]), (x,)) if x is not None and len(labels) == 1 else None
 
 

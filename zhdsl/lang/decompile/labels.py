@@ -39,8 +39,8 @@ def absorb_relabels(graph: Graph) -> Graph:
         classes.unite_if_free((x, old), (y, new))
     names = _named(graph, classes)
     with graph.building() as b:
-        new = _Renaming(classes, names).nodes(nodes)
-        ports = [_port(p, new, classes, names) for p in (*graph.inputs, *graph.outputs)]
+        renamed = _Renaming(classes, names).nodes(nodes)
+        ports = [_port(p, renamed, classes, names) for p in (*graph.inputs, *graph.outputs)]
         return close(graph.name, ports[: len(graph.inputs)], ports[len(graph.inputs) :], b)
 
 
@@ -284,7 +284,9 @@ class _Renaming:
         if node.op.name == "project":
             return project(operands[0], getattr(node.op, "index", 0))
         if isinstance(node.op, Scan):
-            return make(replace(node.op, label=self.name(node, node.op.label), body=self._body(node.op.body)), *operands)
+            return make(
+                replace(node.op, label=self.name(node, node.op.label), body=self._body(node.op.body)), *operands
+            )
         rule = FIELDS.get(node.op.name)
         return make(replace(node.op, **rule(self, node)) if rule else node.op, *operands)
 
@@ -300,9 +302,9 @@ class _Renaming:
         slots = tuple(make(replace(s.op, type=self.type(s))) for s in body.slots)  # type: ignore[call-arg]  # slots have one
         for old, new in zip(body.slots, slots, strict=True):
             b.note(new, NOWHERE, b.names.get(old))
-        new = self.nodes(body.nodes, dict(zip(body.slots, slots, strict=True)))
+        made = self.nodes(body.nodes, dict(zip(body.slots, slots, strict=True)))
         return Body(
-            body.carries, body.slices, slots, tuple(new[n] for n in body.next), tuple(new[n] for n in body.emits)
+            body.carries, body.slices, slots, tuple(made[n] for n in body.next), tuple(made[n] for n in body.emits)
         )
 
 

@@ -154,7 +154,8 @@ class _Loop:
         place = self._place(lines)
         names = [outer.fresh(n, self._default(i)) for i, n in self.results.items()]
         binds = [
-            f"{c.name} = {text(outer.values[x].expr)}" for c, x in zip(self.inner.carries, self.node.operands, strict=False)
+            f"{c.name} = {text(outer.values[x].expr)}"
+            for c, x in zip(self.inner.carries, self.node.operands, strict=False)
         ]
         header = f"{', '.join(names)} = scan {self.t} over {self.op.label}{self._length(place)}"
         header += " reverse" * self.op.reverse + (f" truncate {self.op.truncate}" if self.op.truncate else "")
@@ -172,7 +173,11 @@ class _Loop:
         values = [self.outer.values[x] for x in self.node.operands[self.body.carries :]]
         orders = {text(syntax.index(v.expr, syntax.name(self.t))): v.order for v in values}
         for line in lines:
-            found = [(m.start(), order) for s, order in orders.items() if (m := re.search(rf"(?<!\w){re.escape(s)}", line.text))]
+            found = [
+                (m.start(), order)
+                for s, order in orders.items()
+                if (m := re.search(rf"(?<!\w){re.escape(s)}", line.text))
+            ]
             if found:
                 return min(found)[1].index(self.op.label)
         return None

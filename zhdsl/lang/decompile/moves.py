@@ -210,14 +210,17 @@ def _merge(s: Scope, node: Node) -> Value:
                      (op.label, *value.order))  # fmt: skip
     parts = syntax.several(map(syntax.name, op.labels))
     first = next(label for label in value.order if label in op.labels)
-    order = tuple(op.label if label == first else label for label in value.order if label == first or label not in op.labels)
+    order = tuple(
+        op.label if label == first else label for label in value.order if label == first or label not in op.labels
+    )
     return Value(syntax.call("merge", value.expr, statics=[syntax.keyword(op.label, parts)]), order)
 
 
 # ---------------------------------------------------------------- windows
 def _window(s: Scope, node: Node) -> Value:
     """Windows of one form along several axes, one inside the other, are one `window`."""
-    axes, x = [], node
+    axes: list[Any] = []
+    x = node
     while x.op.name == "window" and (x is node or s.in_line(x)) and _shape_of_window(x) == _shape_of_window(node):
         axes.insert(0, _tapped(x))
         x = x.operands[0]
@@ -275,7 +278,8 @@ def _options(given: Iterable[tuple[str, Any]]) -> list[ast.Arg]:
 
 
 def _fold(s: Scope, node: Node) -> Value:
-    axes, x = [], node
+    axes: list[Node] = []
+    x = node
     while x.op.name == "fold" and (x is node or s.in_line(x)) and _shape_of_fold(x) == _shape_of_fold(node):
         axes.insert(0, x)
         x = x.operands[0]

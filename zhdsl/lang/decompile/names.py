@@ -13,9 +13,55 @@ from zhdsl.lang.layout import WORDS
 
 # Functions that printed programs call; a value of such a name would hide them.
 CALLED = frozenset(
-    "sum max min exp log sqrt tanh sin cos erf floor ceil where stop argmax topk f16 bf16 f32 f64 i32 float iota zeros "
-    "ones uniform values expand concat pad flip split merge window fold scatter size mean softmax log_softmax relu "
-    "sigmoid softplus gelu one_hot abs sign".split()
+    [
+        "sum",
+        "max",
+        "min",
+        "exp",
+        "log",
+        "sqrt",
+        "tanh",
+        "sin",
+        "cos",
+        "erf",
+        "floor",
+        "ceil",
+        "where",
+        "stop",
+        "argmax",
+        "topk",
+        "f16",
+        "bf16",
+        "f32",
+        "f64",
+        "i32",
+        "float",
+        "iota",
+        "zeros",
+        "ones",
+        "uniform",
+        "values",
+        "expand",
+        "concat",
+        "pad",
+        "flip",
+        "split",
+        "merge",
+        "window",
+        "fold",
+        "scatter",
+        "size",
+        "mean",
+        "softmax",
+        "log_softmax",
+        "relu",
+        "sigmoid",
+        "softplus",
+        "gelu",
+        "one_hot",
+        "abs",
+        "sign",
+    ]
 )
 # Names for values that have none, by op; all others are `v`.
 SHORT = {

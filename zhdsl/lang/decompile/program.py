@@ -52,7 +52,7 @@ def module(graph: Graph, name: str, notes: Sequence[str] = ()) -> ast.Module:
 
 
 def _prepared(graph: Graph) -> Graph:
-    """Formulas in the place of primitives, values in the place of `override`s, products by their name where they are."""
+    """Formulas in the place of primitives, values in the place of `override`s, products by their names."""
 
     def plain(old: Node, new: dict[Node, Node]) -> Node | None:
         return new[old.operands[0]] if old.op.name == "override" else None

@@ -46,8 +46,7 @@ def adapted(s: Scope, nodes: Sequence[Node]) -> list[Value]:
             for x, v, is_size in zip(nodes, values, sized, strict=True)
         ]
     return [
-        Value(literal(x, True), literal=True) if x.op.name == "const" else v
-        for x, v in zip(nodes, values, strict=True)
+        Value(literal(x, True), literal=True) if x.op.name == "const" else v for x, v in zip(nodes, values, strict=True)
     ]
 
 
@@ -195,7 +194,7 @@ def _reduce(s: Scope, node: Node) -> Value:
         return value
     if node.op.name != "argmax":  # whose result tells of their order
         labels = in_order(labels, value.order)
-    statics = list(map(syntax.name, labels)) or [ast.Constant("none", span=syntax.PLACE)]
+    statics: list[ast.Arg] = [*map(syntax.name, labels)] or [ast.Constant("none", span=syntax.PLACE)]
     return Value(syntax.call(node.op.name, value.expr, statics=statics), without(value.order, labels))
 
 
@@ -206,9 +205,9 @@ def _contract(s: Scope, node: Node) -> Value:
         return Value(syntax.binary("*", a.expr, b.expr), order_of((a, b)))
     if len(labels) == 1 and (product := _matrix_product(s, node, a, b)):
         return product
-    product = syntax.binary("*", a.expr, b.expr)
+    factors = syntax.binary("*", a.expr, b.expr)
     statics = list(map(syntax.name, in_order(labels, order_of((a, b)))))
-    return Value(syntax.call("sum", product, statics=statics), without(order_of((a, b)), labels))
+    return Value(syntax.call("sum", factors, statics=statics), without(order_of((a, b)), labels))
 
 
 def _matrix_product(s: Scope, node: Node, a: Value, b: Value) -> Value | None:

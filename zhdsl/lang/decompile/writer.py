@@ -1,7 +1,7 @@
 """Nodes in order as lines: what is used twice gets a name, the rest stands where it is used while it fits.
 
-In: the nodes of a graph or of a loop's body, operands first. Out: lines, each with the place of the user's text that its
-node comes from.
+In: the nodes of a graph or of a loop's body, operands first. Out: lines, each with the place of the user's text that
+its node comes from.
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ class Writer:
         self.values: dict[Node, Value] = {}
         self.uses = Counter(x for node in self.order for x in node.operands)
         self.uses.update(outputs)
+        self.renamed = {n.operands[0]: n for n in self.order if n.op.name == "relabel"}
         self.forced: set[Node] = set()
         self.loops: set[Node] = set()
         self.keys: dict[Node, Any] = {}
@@ -136,7 +137,9 @@ class Writer:
 
     def _shorten(self) -> bool:
         """Give the longest operand that stands in line a name; false if there is none."""
-        long = [n for n in self._used if not self.values[n].is_name and self.values[n].width > 12 and n.op.name != "const"]
+        long = [
+            n for n in self._used if not self.values[n].is_name and self.values[n].width > 12 and n.op.name != "const"
+        ]
         if not long:
             return False
         longest = max(long, key=lambda n: self.values[n].width)
@@ -172,7 +175,8 @@ class Writer:
         """A name for a node: of the result it is, the user's, the default, or one by its op."""
         if node in self.notes.hints:
             return self.notes.hints[node]
-        wanted = self.notes.names.get(node) or default
+        names = self.notes.names
+        wanted = names.get(node) or default or names.get(self.renamed.get(node, node))
         if not wanted:
             wanted = SHORT.get(node.op.name, "v" if self.level > 1 or node in self.notes.forward else "g")
         return self.names.fresh(wanted)
