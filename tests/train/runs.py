@@ -6,6 +6,7 @@ python -m tests.train.runs FOLDER [--resume] [--save SECONDS] [--epochs N] [--sl
 from __future__ import annotations
 
 import argparse
+import signal
 import subprocess
 import sys
 import time
@@ -66,8 +67,19 @@ def command(folder: Path, *more: str) -> list[str]:
 def start(folder: Path, *more: str) -> subprocess.Popen[str]:
     """Such a process, its output to be read."""
     return subprocess.Popen(
-        command(folder, *more), cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        command(folder, *more),
+        cwd=ROOT,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
     )
+
+
+def heed_signals() -> None:
+    """A shell starts what runs behind it with signals ignored, and children inherit that: the tests send these."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def main() -> int:
@@ -78,6 +90,7 @@ def main() -> int:
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--slow", type=float, default=0.0)
     given = parser.parse_args()
+    heed_signals()
     reporters = [Lines(quiet=0), Slow(given.slow)]
     run(given.folder, given.resume, epochs=given.epochs, save_seconds=given.save, reporters=reporters)
     return 0

@@ -31,11 +31,22 @@ class Applied:
     args: tuple[Size, ...]
 
     def __str__(self) -> str:
+        return self._text
+
+    @cached_property
+    def _text(self) -> str:  # kept: terms are sorted by it, at every level of nested ones
         if self.function == "floor":
             return _floor_text(self.args[0])
         if self.function == "floordiv":
             return f"({self.args[0]}) // ({self.args[1]})"
         return f"{self.function}({', '.join(map(str, self.args))})"
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.function, self.args))
+
+    def __hash__(self) -> int:
+        return self._hash
 
 
 Atom = str | Applied

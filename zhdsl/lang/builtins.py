@@ -98,11 +98,18 @@ def _rounded(e: Elaborator, s: Scope, b: Builtin, values: Sequence[Any], spans: 
 
         return sized((floor if b.name == "floor" else ceil)(x, s.facts))
     if isinstance(x, int | float) and not isinstance(x, bool):
-        return math.floor(x) if b.name == "floor" else math.ceil(x)
+        return (math.floor if b.name == "floor" else math.ceil)(finite(x, b, at))
     t = tensors.to_float(x, s, spans[0])
     if b.name == "floor":
         return Tensor(apply("floor", t.node), t.order)
     return Tensor(apply("neg", apply("floor", apply("neg", t.node))), t.order)
+
+
+def finite(x: float, b: Builtin, at: Span) -> float:
+    """A number that a whole number can be made of."""
+    if not math.isfinite(x):
+        raise Problem("Z0323", f"{b.name}({x}) has no value", at)
+    return x
 
 
 @builtin("where")
@@ -125,7 +132,7 @@ def _cast(e: Elaborator, s: Scope, b: Builtin, values: Sequence[Any], spans: Seq
     take(b, values, 1, at)
     x = values[0]
     if is_number(x) and not isinstance(x, Size):
-        return int(x) if b.name == "i32" else float(x)
+        return int(finite(x, b, at)) if b.name == "i32" else float(x)
     # the program's float is f32 unless it is compiled otherwise: `f32(mask)` makes the program's float of other dtypes
     dtype = s.float if b.name in ("float", "f32") else b.name
     return tensors.cast(tensors.as_tensor(x, "i32", spans[0]), dtype)

@@ -23,6 +23,7 @@ from zhdsl.lang.values import POISON, DatasetRef, Instance, Namespace, Template,
 from zhdsl.source import Source, Span
 
 MAX_INCLUDES = 16  # files that import files
+MAX_CONSTS = 100  # that wait for another's value
 MAX_FILES = 200
 MAX_CHARACTERS = 4_000_000  # of all imported files
 BUSY = object()
@@ -46,6 +47,7 @@ class File:
         self.named: dict[str, File] = {}
         self.broken: set[str] = set()  # names whose definition is wrong and reported; they poison what uses them
         self.incomplete = False  # names may be missing: an import failed
+        self.waiting = 0  # `const`s whose value is being found
 
     # ------------------------------------------------------------ names
     def names(self) -> list[str]:
@@ -108,12 +110,17 @@ class File:
     def _const(self, e: Elaborator, name: str) -> Any:
         if name not in self.values:
             bind = self.consts[name]
+            if self.waiting >= MAX_CONSTS:
+                raise Problem("Z0412", f"{name}: `const`s need each other more than {MAX_CONSTS} deep", bind.span)
             self.values[name] = BUSY
+            self.waiting += 1
             try:
                 self.values[name] = self._evaluated(e, bind)
             except (Problem, Poisoned):
                 self.values[name] = POISON
                 raise
+            finally:
+                self.waiting -= 1
         if self.values[name] is BUSY:
             busy = [n for n, value in self.values.items() if value is BUSY]
             circle = " -> ".join((*busy[busy.index(name) :], name))

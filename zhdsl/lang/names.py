@@ -11,6 +11,7 @@ from dataclasses import fields
 from typing import Any
 
 from zhdsl.lang import ast
+from zhdsl.lang.bounds import AXES
 from zhdsl.lang.elaborator import Diagnostics
 from zhdsl.lang.expressions import BUILTINS
 from zhdsl.lang.files import File
@@ -131,6 +132,9 @@ def _axes(d: ast.Definition | ast.Dataset) -> Iterator[Problem]:
             close = OTHER_DTYPES.get(node.dtype) or nearest(node.dtype, DTYPES)
             help_ = f"did you mean `{close}`?" if close else f"dtypes: {', '.join(DTYPES[1:])}"
             yield Problem("Z0505", f"there is no dtype {node.dtype}", node.span, help=help_)
+        if len(node.axes) > AXES:
+            yield Problem("Z0904", f"a type with {len(node.axes)} axes, the limit is {AXES}", node.span)
+            continue
         seen: set[tuple[str, bool]] = set()
         for axis in node.axes:
             if not axis.label and not axis.rest:

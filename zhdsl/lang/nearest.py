@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 LONGEST = 60  # characters; longer names are compared by their beginnings, so the work stays bounded
+SLIPS = 5  # more are never forgiven, however long the name
+MOST = 3000  # candidates; of more, those that come first in the alphabet are compared
 
 
 def nearest(name: str, candidates: Iterable[str]) -> str | None:
@@ -13,8 +15,10 @@ def nearest(name: str, candidates: Iterable[str]) -> str | None:
     A slip is a letter too many, too few or wrong, or two swapped; a letter in the other case is a third of one.
     Ties go to the candidate that comes first in the alphabet, so the answer does not depend on the order.
     """
-    limit = max(1.0, min(len(name), LONGEST) / 3)
-    found = [(_slips(name[:LONGEST], other[:LONGEST], limit), other) for other in candidates if other != name]
+    limit = min(max(1.0, min(len(name), LONGEST) / 3), SLIPS)
+    near = [other for other in candidates if other != name and abs(len(other) - len(name)) <= limit]
+    near = sorted(near)[:MOST] if len(near) > MOST else near
+    found = [(_slips(name[:LONGEST], other[:LONGEST], limit), other) for other in near]
     best = min(found, default=(limit + 1, ""))
     return best[1] if best[0] <= limit and best[0] < max(len(name), 1) else None
 
@@ -24,19 +28,20 @@ def _slips(a: str, b: str, limit: float) -> float:
 
     Source: Damerau 1964; the restricted form, row by row.
     """
-    if abs(len(a) - len(b)) > limit:
-        return limit + 1
+    width, far = int(limit) + 1, limit + 1  # cells farther from the diagonal than `width` are above the limit
     before: list[float] = []
-    row = [float(j) for j in range(len(b) + 1)]
+    row = [float(j) if j <= width else far for j in range(len(b) + 1)]
     for i, x in enumerate(a, 1):
-        last, row = row, [float(i)]
-        for j, y in enumerate(b, 1):
+        last, row = row, [far] * (len(b) + 1)
+        row[0] = float(i)
+        for j in range(max(1, i - width), min(len(b), i + width) + 1):
+            y = b[j - 1]
             best = min(last[j] + 1, row[j - 1] + 1, last[j - 1] + _cost(x, y))
             if before and j > 1 and x == b[j - 2] and a[i - 2] == y:
                 best = min(best, before[j - 2] + 1)
-            row.append(best)
+            row[j] = best
         if min(row) > limit:
-            return limit + 1
+            return far
         before = last
     return row[-1]
 

@@ -37,6 +37,7 @@ def bind_statics(
     found: dict[str, Any] = {}
     positional = [a for a in args if not isinstance(a, ast.Keyword)]
     by_name = {a.name for a in args if isinstance(a, ast.Keyword)}
+    by_static = {p.name: p for p in declared}
     names = iter(p for p in declared if not p.rest and p.name not in by_name)
     rest = next((p for p in declared if p.rest), None)
     for arg in positional:
@@ -53,7 +54,7 @@ def bind_statics(
             found[parameter.name] = value
     for keyword in args:
         if isinstance(keyword, ast.Keyword):
-            _keyword(e, s, target, keyword, found)
+            _keyword(e, s, target, keyword, found, by_static)
     _distinct(s, name, found, at)
     return found
 
@@ -69,16 +70,21 @@ def _distinct(s: Scope, name: str, found: Mapping[str, Any], at: Span) -> None:
                 raise Problem("Z0311", what, at, help=f"rename one, or give a number: `{name}[{static} = n]`")
 
 
-def _keyword(e: Elaborator, s: Scope, target: Template | DatasetRef, arg: ast.Keyword, found: dict[str, Any]) -> None:
+def _keyword(
+    e: Elaborator,
+    s: Scope,
+    target: Template | DatasetRef,
+    arg: ast.Keyword,
+    found: dict[str, Any],
+    declared: Mapping[str, ast.Static],
+) -> None:
     name = target.definition.name
-    declared = {p.name: p for p in target.definition.statics}
     parameter = declared.get(arg.name)
-    if parameter is None or parameter.kind == "path":
+    if parameter is None:
         if arg.name in ("in", "out") and is_initialiser(target):
             return  # an initialiser that does not ask for fans is not told
-        known = [p.name for p in declared.values() if p.kind != "path"]
-        close = nearest(arg.name, known)
-        help_ = f"did you mean `{close}`?" if close else f"it has {listing(known) or 'none'}"
+        close = nearest(arg.name, declared)
+        help_ = f"did you mean `{close}`?" if close else f"it has {listing(declared) or 'none'}"
         raise Problem("Z0404", f"{name} has no static {arg.name}", arg.span, help=help_)
     if arg.name in found:
         raise Problem("Z0404", f"{arg.name} of {name} is given twice", arg.span)

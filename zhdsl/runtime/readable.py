@@ -60,15 +60,13 @@ def over_size(n: Node) -> Node | None:
     return None
 
 
-def neg_of_difference(n: Node) -> Node | None:
-    """-(x - y) = y - x, also where that is divided or multiplied"""
+def neg_of_scaled_difference(n: Node) -> Node | None:
+    """-((x - y) / c) = (y - x) / c, and so of products"""
     (x,) = n.operands
-    if is_op(x, "sub"):
-        return x.operands[1] - x.operands[0]
-    if is_op(x, "mul", "div") and is_op(x.operands[0], "sub"):
-        a, b = x.operands[0].operands
-        return apply(x.op.name, b - a, x.operands[1])
-    return None
+    if not is_op(x, "mul", "div") or not is_op(x.operands[0], "sub"):
+        return None
+    a, b = x.operands[0].operands
+    return apply(x.op.name, b - a, x.operands[1])
 
 
 def joined_scales(n: Node) -> Node | None:
@@ -160,7 +158,7 @@ def _divided(x: Node, total: Node) -> Node:
     return make(x.op, _divided(x.operands[0], total), x.operands[1])
 
 
-OURS: Rules = {"mul": (over_size,), "neg": (neg_of_difference,), "where": (one_at_least,)}
+OURS: Rules = {"mul": (over_size,), "neg": (neg_of_scaled_difference,), "where": (one_at_least,)}
 IN_FORWARD = frozenset(
     [
         "add_zero",
@@ -274,7 +272,11 @@ def _emitted(node: Node) -> Iterator[tuple[Node, Node]]:
 
 # ---------------------------------------------------------------- last touches
 def touch_up(graph: Graph) -> Graph:
-    """contract(a, x) in the order of a product a * x that is there; concat(a, b, c) for concat(concat(a, b), c)."""
+    """What depends on who uses a value.
+
+    concat(concat(a, b), c) = concat(a, b, c) and -(a - b) = b - a, where the inner one has no other use; contract(a, x)
+    in the order of a product a * x that is there, since the printer then says `sum[B](g)`.
+    """
     return changed(run_passes(graph, (merge_common_subexpressions, drop_dead_code)), _touched)
 
 
@@ -300,6 +302,9 @@ def _touched(outputs: Sequence[Node]) -> Sequence[Node]:
     def rule(old: Node, operands: tuple[Node, ...]) -> Node | None:
         if isinstance(old.op, Concat):
             return _flat(old, operands, uses)
+        if is_op(old, "neg") and is_op(old.operands[0], "sub") and uses[old.operands[0]] == 1:
+            a, b = operands[0].operands
+            return b - a
         return _turned(old, operands, uses) if isinstance(old.op, Contract) else None
 
     return rebuild(outputs, rule)

@@ -364,11 +364,15 @@ def _whole(found: Mapping[Node, Found], users: Mapping[Node, list[Node]]) -> Map
 
 
 def _between(last: Node, xs: tuple[Node, ...]) -> set[Node]:
-    """The nodes from the last one down, without the operands and what is below them."""
+    """The nodes from the last one down, without the operands and what is below them.
+
+    An operand may be a product that only a contraction stands for: then its factors are where the way ends.
+    """
+    ends = {*xs, *(y for x in xs if x.op.name == "mul" for y in x.operands)}
     way, stack = set[Node](), [last]
     while stack:
         node = stack.pop()
-        if node not in way and node not in xs:
+        if node not in way and node not in ends:
             way.add(node)
             stack.extend(node.operands)
     return way

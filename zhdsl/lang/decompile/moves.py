@@ -11,7 +11,7 @@ from zhdsl.ir.types import FLOAT
 from zhdsl.lang import ast
 from zhdsl.lang.decompile import syntax
 from zhdsl.lang.decompile.scalars import Rule, literal, without
-from zhdsl.lang.decompile.value import Scope, Value, converted, order_of, unsayable
+from zhdsl.lang.decompile.value import Scope, Value, converted, order_of
 
 
 # ---------------------------------------------------------------- sources
@@ -112,7 +112,7 @@ def _relabel(s: Scope, node: Node) -> Value:
 
 def _gather(s: Scope, node: Node) -> Value:
     labels: tuple[str, ...] = getattr(node.op, "labels", ())
-    x, *places = (s.use(operand) for operand in node.operands)
+    x, *places = (s.tensor(operand) for operand in node.operands)
     args = [syntax.keyword(label, i.expr) for label, i in zip(labels, places, strict=True)]
     rest = without(x.order, labels)
     new = [label for label in order_of_all(places) if label not in rest]
@@ -121,10 +121,7 @@ def _gather(s: Scope, node: Node) -> Value:
     for label in x.order:
         order += new if label == first else []
         order += [label] if label not in labels else []
-    expr = syntax.index(x.expr, *args)
-    if any(v.literal for v in places):
-        raise unsayable(node, "an index that is a constant is a position")
-    return Value(expr, tuple(order))
+    return Value(syntax.index(x.expr, *args), tuple(order))
 
 
 def order_of_all(values: Iterable[Value]) -> list[str]:
@@ -134,7 +131,7 @@ def order_of_all(values: Iterable[Value]) -> list[str]:
 
 def _scatter(s: Scope, node: Node) -> Value:
     op: Any = node.op
-    g, *places = (s.use(operand) for operand in node.operands)
+    g, *places = (s.tensor(operand) for operand in node.operands)
     statics: list[ast.Arg] = [syntax.keyword(label, syntax.size(op.type.sizes[label])) for label in op.labels]
     of_indices = [label for label in order_of_all(places) if label not in op.labels]
     summed = [label for label in of_indices if label not in op.type.sizes]

@@ -119,7 +119,7 @@ def _function(s: Scope, node: Node) -> Value:
 
 
 def _stop(s: Scope, node: Node) -> Value:
-    value = s.use(node.operands[0])
+    value = s.tensor(node.operands[0])
     return Value(syntax.call("stop", value.expr), value.order)
 
 
@@ -152,7 +152,7 @@ def _where(s: Scope, node: Node) -> Value:
     c, x, y = node.operands
     if pair := _extreme(s, node):
         return pair
-    parts = _bare(s, node.operands, [s.use(c), *adapted(s, (x, y))])
+    parts = _bare(s, node.operands, [s.tensor(c), *adapted(s, (x, y))])
     a, b = parts[1:]
     value = Value(syntax.call("where", *(v.expr for v in parts)), order_of(parts))
     if a.literal and b.literal and node.type.dtype not in (FLOAT, "i32", "bool"):

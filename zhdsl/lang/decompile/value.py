@@ -51,6 +51,9 @@ class Scope(Protocol):
     def use(self, node: Node) -> Value:
         """The value of an operand (or of an operand's operand, where that stands in line)."""
 
+    def tensor(self, node: Node) -> Value:
+        """The same; what is known at compile time as a tensor of its own."""
+
     def in_line(self, node: Node) -> bool:
         """Whether it has no name, so that its expression will stand inside of others."""
 

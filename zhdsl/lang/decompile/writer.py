@@ -59,6 +59,7 @@ class Writer:
         self.uses = Counter(x for node in self.order for x in node.operands)
         self.uses.update(outputs)
         self.renamed = {n.operands[0]: n for n in self.order if n.op.name == "relabel"}
+        self.typed: dict[Node, Value] = {}
         self.forced: set[Node] = set()
         self.loops: set[Node] = set()
         self.keys: dict[Node, Any] = {}
@@ -69,6 +70,17 @@ class Writer:
     def use(self, node: Node) -> Value:
         self._used.append(node)
         return self.values[node]
+
+    def tensor(self, node: Node) -> Value:
+        value = self.use(node)
+        if not value.literal:
+            return value
+        if node not in self.typed:
+            name = self.names.fresh(SHORT.get(node.op.name, "k"))
+            type_ = syntax.type_(node.type, ())
+            self.lines.append(Line(f"{name}: {text(type_)} = {text(value.expr)}", node, self.level))
+            self.typed[node] = Value(syntax.name(name))
+        return self.typed[node]
 
     def in_line(self, node: Node) -> bool:
         return not self.values[node].is_name
