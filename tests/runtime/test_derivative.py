@@ -81,3 +81,33 @@ def test_softmax_and_cross_entropy_give_p_minus_y() -> None:
     p = np.exp(z) / np.exp(z).sum(1, keepdims=True)
     found = reread(program, {"z": z, "label": label.astype(np.int32)})
     assert np.allclose(found["dz"], (p - np.eye(5)[label]) / 3, rtol=0, atol=1e-15)
+
+
+BLOCKS = {
+    "dense": "x: [B, T, D=4] -> x -> Dense[3] -> relu",
+    "layer norm": "x: [B, T, D=4] -> x -> LayerNorm",
+    "attention": "x: [B, T, D=4] -> MultiHead[2, causal = true](x, x)",
+    "rnn": "x: [B, T, D=3] -> x -> RNN[4]",
+    "lstm": "x: [B, T, D=3] -> x -> LSTM[4]",
+    "gru": "x: [B, T, D=3] -> x -> GRU[4]",
+    "convolution": "x: [B, C=2, H=6, W=6] -> x -> Conv[3, 3] -> BatchNorm -> relu -> maxpool[2]",
+    "transposed": "x: [B, C=2, H=3, W=3] -> x -> ConvTranspose[2, 2, stride = 2]",
+    "highway": "x: [B, D=4] -> x -> Highway",
+}
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=lambda b: b.replace(" ", "_"))
+@pytest.mark.parametrize(("exact", "tolerance"), [(True, 0.0), (False, 1e-13)])
+def test_what_is_printed_of_a_block_is_what_is_run(block: str, exact: bool, tolerance: float) -> None:
+    signature, body = BLOCKS[block].split(" -> ", 1)
+    text = f"model M({signature}) -> [] {{\n  return sum(({body}) ^ 2)\n}}\n"
+    m = zh.load(text, dtype="float64", seed=3)
+    rng = np.random.default_rng(1)
+    port = m.spec.model.inputs[0]
+    x = rng.normal(size=port.node.type.shape({"B": 2, "T": 5}, port.order))
+    value, grads = m.value_and_grad(x=x)
+    found = reread(grad_program(check(Source("m.zh", text)), exact=exact), arguments(m, {"x": x}))
+    names = [name for name in found if name.startswith("d")]
+    assert len(names) == len(grads)
+    for name, (path, g) in zip(names, grads.items(), strict=True):
+        assert np.abs(found[name] - g).max() <= tolerance * (1 + np.abs(g).max()), path

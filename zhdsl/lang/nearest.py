@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 LONGEST = 60  # characters; longer names are compared by their beginnings, so the work stays bounded
 SLIPS = 5  # more are never forgiven, however long the name
-MOST = 3000  # candidates; of more, those that come first in the alphabet are compared
+MOST = 500  # candidates; of more, those with the same first letter are compared before others
 
 
 def nearest(name: str, candidates: Iterable[str]) -> str | None:
@@ -17,7 +17,8 @@ def nearest(name: str, candidates: Iterable[str]) -> str | None:
     """
     limit = min(max(1.0, min(len(name), LONGEST) / 3), SLIPS)
     near = [other for other in candidates if other != name and abs(len(other) - len(name)) <= limit]
-    near = sorted(near)[:MOST] if len(near) > MOST else near
+    if len(near) > MOST:
+        near = sorted(near, key=lambda other: (other[:1] != name[:1], other))[:MOST]
     found = [(_slips(name[:LONGEST], other[:LONGEST], limit), other) for other in near]
     best = min(found, default=(limit + 1, ""))
     return best[1] if best[0] <= limit and best[0] < max(len(name), 1) else None
