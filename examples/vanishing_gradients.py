@@ -1,7 +1,7 @@
 """Why gradients vanish or explode: the linear recurrence h_t = W h_{t-1}, and the gate of an LSTM beside it.
 
-The gradient that reaches the start scales with the largest singular value to the power of the steps; in an LSTM it is the
-product of the forget gates, which the net can keep near one.
+The gradient that reaches the start scales with the largest singular value to the power of the steps; in an LSTM it is
+the product of the forget gates, which the net can keep near one.
 
     python examples/vanishing_gradients.py
 """
