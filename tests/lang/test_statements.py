@@ -104,7 +104,7 @@ def test_a_fully_masked_softmax_row_is_zero() -> None:
 @pytest.mark.parametrize(
     ("body", "code"),
     [
-        ("scan t over T from h = zeros[B] {\n h = h + x\n emit h\n }", "Z0606"),
+        ("scan t over T from h = zeros[] {\n h = h + x[t]\n emit h\n }", "Z0606"),
         ("scan t over T from h = zeros[B] { h = h + x[t] }", "Z0610"),
         ("scan t over T from h = zeros[B] {\n h = h + x[t]\n emit last x\n }", "Z0611"),
         ("scan t over S from h = zeros[B] {\n h = h\n emit h\n }", "Z0612"),

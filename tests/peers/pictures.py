@@ -299,7 +299,7 @@ class Count(Module):
         for i, o in ((1, 16), (16, 32), (32, 64)):
             layers += [*unit(i, o, stride=2), *unit(o, o)]
         self.body, self.ask = nn.Sequential(*layers), nn.Embedding(10, 64)
-        self.say = nn.Sequential(nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 4))
+        self.say = nn.Sequential(nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 3))
 
     def forward(self, image: Tensor, question: Tensor) -> Tensor:
         f, q = self.body(image), self.ask(question)

@@ -27,6 +27,9 @@ def scenes(name: str) -> dict[str, str]:
     return {"H=64, W=64": "H=16, W=16", rf"digit_{name}\[": f"digit_{name}[size = 16, "}
 
 
+SMALL = {"H=40, W=40": "H=16, W=16", "size = 40": "size = 16"}
+
+
 def mse(name: str) -> Loss:
     return lambda result, **fields: F.mse_loss(result, fields[name])
 
@@ -127,9 +130,9 @@ VISION = [
     row("dense_prediction/depth.zh", "Depth", p.Depth, near, edits=scenes("depth"), below={"depth": 1}, B=2),
     row("vision/detection.zh", "Detect", lambda: p.Detect(1), place_and_kind, edits=scenes("scenes"),
         below={"label": 11, "box": 1, "digit": 11}, B=3),
-    row("vision/questions.zh", "Count", p.Count, classes("answer"), edits=scenes("questions"),
-        below={"question": 10, "answer": 4}, B=3),
-    row("vision/captions.zh", "Caption", p.Caption, classes("next", 2, skip=0), edits=scenes("captions"),
+    row("vision/questions.zh", "Count", p.Count, classes("answer"), edits=SMALL,
+        below={"question": 10, "answer": 3}, B=3),
+    row("vision/captions.zh", "Caption", p.Caption, classes("next", 2, skip=0), edits=SMALL,
         below={"tgt": 13, "next": 13}, B=3),
 ]  # fmt: skip
 

@@ -13,11 +13,13 @@ from zhdsl.ir.node import NOWHERE, Node, apply, make, rebuild, topological
 from zhdsl.ir.sizes import Size
 from zhdsl.ir.types import Type
 from zhdsl.lang import ast, tensors
+from zhdsl.lang.axes import at_least_0
 from zhdsl.lang.elaborator import Elaborator
 from zhdsl.lang.expressions import evaluate, lookup, size, whole
-from zhdsl.lang.problem import Problem, listing
+from zhdsl.lang.problem import Problem, listing, named
 from zhdsl.lang.scope import Frame, Scope
 from zhdsl.lang.values import Many, ScanIndex, Tensor, is_number
+from zhdsl.lang.weights import require_free
 from zhdsl.ops.loop import Scan, project
 from zhdsl.source import Span
 
@@ -26,13 +28,15 @@ RunBody = Callable[[Elaborator, Scope, Sequence[ast.Stmt]], Any]
 
 def run_scan(e: Elaborator, s: Scope, x: ast.Scan, run_body: RunBody) -> Any:
     """The emitted values, and the final carries that are asked for."""
+    for word in (x.var, *(c.name for c in x.carries)):
+        require_free(s, word)
     label = s.introduce(x.axis.id)
     frame = Frame(label)
     frame.size = _length(e, s, x)
     inner = s.child()
     inner.frame, inner.kind, inner.done, inner.returned = frame, "scan", False, None
     inner.vars[x.var.id] = ScanIndex(frame)
-    before = [(c.name.id, _initial(e, s, c)) for c in x.carries]
+    before = [(c.name.id, _initial(e, s, c, label)) for c in x.carries]
     slots = new_slots([t.type for _, t in before])
     key = slots[0].op.key if slots else new_slots([Type("i32")])[0].op.key  # type: ignore[attr-defined]  # slots have one
     frame.key, frame.index = key, len(before)
@@ -54,15 +58,20 @@ def run_scan(e: Elaborator, s: Scope, x: ast.Scan, run_body: RunBody) -> Any:
 
 
 def _length(e: Elaborator, s: Scope, x: ast.Scan) -> Size | None:
-    if x.length is not None:
-        return size(e, s, x.length, "the length of a scan")
-    return None
+    if x.length is None:
+        return None
+    return at_least_0(size(e, s, x.length, "the length of a scan"), x.axis.id, x.length.span)
 
 
-def _initial(e: Elaborator, s: Scope, c: ast.Bind) -> Tensor:
+def _initial(e: Elaborator, s: Scope, c: ast.Bind, axis: str) -> Tensor:
     value = evaluate(e, s, c.value)
     dtype = "i32" if isinstance(value, int) and not isinstance(value, bool) else s.float
-    return tensors.as_tensor(value, dtype, c.value.span)
+    t = tensors.as_tensor(value, dtype, c.value.span)
+    if axis in t.type.sizes:
+        name = s.shown(axis)
+        help_ = f"start from one step of it: `{named(c.value.span)}[{name}=0]`"
+        raise Problem("Z0311", f"{c.name.id} has the axis {name} of the scan already", c.value.span, help=help_)
+    return t
 
 
 def _index_slot(frame: Frame) -> Node:
@@ -120,7 +129,11 @@ def run_emit(e: Elaborator, s: Scope, frame: Frame, x: ast.Emit) -> None:
             value = evaluate(e, s, item.value)
             dtype = "i32" if is_number(value) and not isinstance(value, float) else s.float
             name = item.value.id if isinstance(item.value, ast.Name) else ""
-            frame.emitted.append((False, name, tensors.as_tensor(value, dtype, item.span)))
+            t = tensors.as_tensor(value, dtype, item.span)
+            if frame.label in t.type.sizes:
+                help_ = f"emit the current slice: `{named(item.span)}[t]`"
+                raise Problem("Z0311", f"{s.show(t)} has the axis of the scan already", item.span, help=help_)
+            frame.emitted.append((False, name, t))
 
 
 def _close(e: Elaborator, s: Scope, x: ast.Scan, frame: Frame, inner: Scope, before: list[tuple[str, Tensor]]) -> Any:
@@ -130,7 +143,7 @@ def _close(e: Elaborator, s: Scope, x: ast.Scan, frame: Frame, inner: Scope, bef
     for c, (name, t) in zip(x.carries, before, strict=True):
         inits.append(t.node)
         slots.append(frame.carries[name].node)
-        after.append(_carried(s, inner.vars[name], frame.carries[name], c))
+        after.append(_carried(s, inner.vars.get(name), frame.carries[name], c))
     for path, (slot, outside) in frame.hidden.items():
         inits.append(outside.node)
         slots.append(slot.node)
@@ -140,7 +153,9 @@ def _close(e: Elaborator, s: Scope, x: ast.Scan, frame: Frame, inner: Scope, bef
     slots += [t.node for _, t in frame.slices.values()]
     emits = [v.node for last, _, v in frame.emitted if not last]
     index = apply("slot", key=frame.key, index=len(x.carries) + 1, type=Type("i32"))
-    if index in topological((*after, *emits)):
+    nodes = topological((*after, *emits))
+    e.spend(x.span, len(nodes) // 2)
+    if index in nodes:
         whole_ones.append(apply("iota", label=frame.label, size=steps))
         slots.append(index)
     slices = len(slots) - carries

@@ -167,17 +167,42 @@ def _expand(e: Elaborator, s: Scope, b: Builtin, values: Sequence[Any], spans: S
 
 @builtin("concat")
 def _concat(e: Elaborator, s: Scope, b: Builtin, values: Sequence[Any], spans: Sequence[Span], at: Span) -> Any:
-    labels = tuple(n for a in b.args or () for n in axis_names(e, s, a))
-    if len(labels) != 1:
-        raise Problem("Z0402", "concat takes one axis", at, help="`concat[C](a, b)`")
-    (label,) = labels
-    if not values:
-        raise Problem("Z0402", "concat of nothing", at)
-    parts = [tensors.as_tensor(v, s.float, p) for v, p in zip(values, spans, strict=True)]
-    dtype = tensors.common_dtype(parts, s, at)
+    label, parts = _parts_along(e, s, b, values, spans, at)
     for t, span in zip(parts, spans, strict=True):
         if label not in t.type.sizes:
             raise lacking(s, t, s.shown(label), span, "concat")
+    return _joined(e, s, label, parts, spans, at)
+
+
+@builtin("stack")
+def _stack(e: Elaborator, s: Scope, b: Builtin, values: Sequence[Any], spans: Sequence[Span], at: Span) -> Any:
+    """`stack[G](a, b)`: tensors without G side by side along a new first axis G."""
+    label, parts = _parts_along(e, s, b, values, spans, at)
+    one = [(label, Size.of(1))]
+    for t, span in zip(parts, spans, strict=True):
+        if label in t.type.sizes:
+            name = s.shown(label)
+            raise Problem(
+                "Z0311", f"stack: {s.show(t)} has an axis {name} already", span, help=f"write `concat[{name}](…)`"
+            )
+    return _joined(e, s, label, [tensors.expanded(t, one, (label, *t.order)) for t in parts], spans, at)
+
+
+def _parts_along(
+    e: Elaborator, s: Scope, b: Builtin, values: Sequence[Any], spans: Sequence[Span], at: Span
+) -> tuple[str, list[Tensor]]:
+    """The one axis that is named, and what is put together along it."""
+    labels = tuple(n for a in b.args or () for n in axis_names(e, s, a))
+    if len(labels) != 1:
+        raise Problem("Z0402", f"{b.name} takes one axis", at, help=f"`{b.name}[C](a, b)`")
+    if not values:
+        raise Problem("Z0402", f"{b.name} of nothing", at)
+    return labels[0], [tensors.as_tensor(v, s.float, p) for v, p in zip(values, spans, strict=True)]
+
+
+def _joined(e: Elaborator, s: Scope, label: str, parts: Sequence[Tensor], spans: Sequence[Span], at: Span) -> Tensor:
+    """The parts one behind the other along an axis that all have; those that lack another axis are repeated."""
+    dtype = tensors.common_dtype(parts, s, at)
     e.spend(at, len(parts))
     tensors.meet(e, s, parts, spans, at, label)
     added((t.type.sizes[label] for t in parts), at)

@@ -122,7 +122,9 @@ def _repeat(e: Elaborator, s: Scope, x: ast.Repeat) -> None:
     count = whole(e, s, x.count, "the count of `repeat`")
     if not 0 <= count <= MAX_REPEAT:
         raise Problem("Z0614", f"`repeat` {count:,}: the count is 0 to {MAX_REPEAT:,}", x.count.span)
-    name = x.var.id if x.var else "repeat"
+    if x.var:
+        require_free(s, x.var)
+    name, hidden = (x.var.id, s.vars.get(x.var.id)) if x.var else ("repeat", None)
     before = s.path
     base = e.instance_path(s, name, x.span) if not x.tied else before
     types = {n: v.type for n, v in s.vars.items() if isinstance(v, Tensor)} if x.tied else {}
@@ -131,7 +133,6 @@ def _repeat(e: Elaborator, s: Scope, x: ast.Repeat) -> None:
         s.path = before if x.tied else f"{base}{i}"
         if x.var:
             s.vars[x.var.id] = i
-            s.statics.discard(x.var.id)
         try:
             run_statements(e, s, x.body)
         finally:
@@ -139,6 +140,8 @@ def _repeat(e: Elaborator, s: Scope, x: ast.Repeat) -> None:
         if x.tied:
             _same_types(s, types, x)
     s.vars.pop(name, None) if x.var else None
+    if hidden is not None:
+        s.vars[name] = hidden
 
 
 def _same_types(s: Scope, types: dict[str, Any], x: ast.Repeat) -> None:

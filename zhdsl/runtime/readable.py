@@ -30,8 +30,8 @@ from zhdsl.passes.fold_constants import RULES as CONSTANTS
 from zhdsl.passes.hoist_products import hoist_products
 from zhdsl.passes.loop_body import Lifting
 from zhdsl.passes.merge_common_subexpressions import merge_common_subexpressions
-from zhdsl.passes.patterns import both_ways, combined, constant, contraction, invariant, is_op, number, value
-from zhdsl.passes.rewriting import Rule, Rules, changed, joined, rewrite
+from zhdsl.passes.patterns import both_ways, combined, constant, contraction, has, invariant, is_op, number, value
+from zhdsl.passes.rewriting import Rule, Rules, changed, changed_body, joined, rewrite, with_bodies
 from zhdsl.passes.rules import broadcast, choice
 from zhdsl.passes.rules.scaled import Scaled
 from zhdsl.passes.simplify_algebra import RULES as ALGEBRA
@@ -46,6 +46,8 @@ FOR_SPEED = frozenset(
         "single_elements",
         "concat_flat",
         "scale_smaller",
+        "sum_of_quotient",
+        "sum_of_product",
     )
 )
 
@@ -80,6 +82,21 @@ def joined_scales(n: Node) -> Node | None:
         return None if both is None else a._replace(v=a.v * b.v).at(both)
     both = combined("div", c, over)
     return None if both is None else a._replace(v=a.v * b.v, form="times").at(both)
+
+
+def sum_over(n: Node) -> Node | None:
+    """sum[K](x / s) = sum[K](x) / s, where s has no K and is no constant"""
+    (x,) = n.operands
+    if not is_op(x, "div") or invariant(x.operands[1]) or has(x.operands[1], getattr(n.op, "labels", ())):
+        return None
+    return make(n.op, x.operands[0]) / x.operands[1]
+
+
+def sum_of_factors(n: Node) -> Node | None:
+    """sum[F](x * w) = contract[F](x, w), where neither is a constant"""
+    return (
+        product_summed(n) if is_op(n.operands[0], "mul") and not any(map(invariant, n.operands[0].operands)) else None
+    )
 
 
 def one_at_least(n: Node) -> Node | None:
@@ -179,7 +196,9 @@ FORWARD = joined(
     broadcast.RULES,
     {op: tuple(rule for rule in rules if rule.__name__ in IN_FORWARD) for op, rules in ALGEBRA.items()},
 )
-BACKWARD = joined(OURS, ALGEBRA, {"mul": (mean_again, joined_scales), "div": (mean_again,)})
+BACKWARD = joined(
+    OURS, ALGEBRA, {"mul": (mean_again, joined_scales), "div": (mean_again,), "sum": (sum_over, sum_of_factors)}
+)
 
 
 def _readable(rules: Rules, keep: Callable[[Node], bool] = lambda n: False) -> Rules:
@@ -228,7 +247,8 @@ def shorten(graph: Graph) -> Graph:
     graph = erase_stops(graph)
     forward = _forward(graph)
     kept = changed(graph, lambda outputs: _remade(outputs, Kept, lambda n: n in forward))
-    short = run_passes(kept, (simplify_backward, simplify_loops, sink_sums, hoist_products, drop_dead_code))
+    passes = (simplify_backward, simplify_loops, name_summands, sink_sums, hoist_products, drop_dead_code)
+    short = run_passes(kept, passes)
     read = changed(short, _read_emitted)
     return drop_dead_code(changed(read, lambda outputs: _remade(outputs, Scan, lambda n: True)))
 
@@ -249,6 +269,28 @@ def _remade(outputs: Sequence[Node], kind: type[Scan], which: Callable[[Node], b
         if not isinstance(old.op, Scan) or type(old.op) is kind or not which(old):
             return None
         return make(kind(**{f.name: getattr(old.op, f.name) for f in fields(old.op)}), *operands)
+
+    return rebuild(outputs, rule)
+
+
+def name_summands(graph: Graph) -> Graph:
+    """In loops, sum[B](g) for contract[B](a, x) where g = a * x is there: behind the loop, the one g is then summed."""
+
+    def rule(old: Node, operands: tuple[Node, ...]) -> Node | None:
+        if type(old.op) is not Scan:
+            return None
+        return make(with_bodies(old.op, lambda body: changed_body(body, _summands)), *operands)
+
+    return changed(graph, lambda outputs: rebuild(outputs, rule))
+
+
+def _summands(outputs: Sequence[Node]) -> Sequence[Node]:
+    there = set(topological(outputs))
+
+    def rule(old: Node, operands: tuple[Node, ...]) -> Node | None:
+        if not isinstance(old.op, Contract) or apply("mul", *old.operands) not in there:
+            return None
+        return apply("sum", apply("mul", *operands), labels=old.op.labels)
 
     return rebuild(outputs, rule)
 

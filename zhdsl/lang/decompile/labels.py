@@ -32,7 +32,7 @@ def absorb_relabels(graph: Graph) -> Graph:
     nodes = topological(p.node for p in (*graph.inputs, *graph.outputs))
     _Ties(classes).all(nodes)
     _alike(graph, classes)
-    for port in (*graph.of_role("data"), *graph.results("result", "loss", "metric")):
+    for port in (*filter(_is_users, graph.of_role("data")), *graph.results("result", "loss", "metric")):
         for label in port.order:
             classes.pin((port.node, label))
     for x, old, y, new in classes.wishes:
@@ -50,13 +50,20 @@ def _port(port: Port, new: Mapping[Node, Node], classes: Classes, names: Mapping
 
 
 def _alike(graph: Graph, classes: Classes) -> None:
-    """A gradient has the axes of its parameter, a new state those of the old one, where that can be."""
-    inputs = {(p.role if p.role == "state" else "", p.name): p for p in graph.inputs}
-    for p in graph.results("grad", "param", "state"):
-        like = inputs.get(("state" if p.role == "state" else "", p.name))
+    """A gradient or a direction (`v2.W`) has the axes of its parameter, a new state those of the old one, if it can."""
+    states = {p.name: p for p in graph.of_role("state")}
+    inputs = {p.name: p for p in graph.inputs if p.role != "state"}
+    pairs = [(p, states.get(p.name)) for p in graph.results("state")]
+    pairs += [(p, inputs.get(p.name)) for p in graph.results("grad", "param")]
+    pairs += [(p, inputs.get(p.name.partition(".")[2])) for p in graph.of_role("data") if not _is_users(p)]
+    for p, like in pairs:
         if like is not None and len(like.order) == len(p.order):
-            wishes = [(like.node, a, p.node, c) for a, c in zip(like.order, p.order, strict=True)]
-            classes.wishes[:0] = wishes
+            classes.wishes[:0] = [(like.node, a, p.node, c) for a, c in zip(like.order, p.order, strict=True)]
+
+
+def _is_users(port: Port) -> bool:
+    """Whether the user named the input: a path belongs to a parameter."""
+    return "." not in port.name
 
 
 # ---------------------------------------------------------------- classes

@@ -18,6 +18,8 @@ from zhdsl.lang.decompile.value import Value
 from zhdsl.lang.decompile.writer import Line, Writer, text
 from zhdsl.ops.loop import Scan
 
+SHORT_EMIT = 32  # columns of a value that stands behind `emit` without a name
+
 
 def write_scan(outer: Writer, node: Node) -> None:
     """The lines of a loop, and the names of those of its results that are used."""
@@ -40,6 +42,10 @@ class _BodyWriter(Writer):
 
     carries: list[_Carry]
     emitted: list[Node]
+    forward: bool
+
+    def is_forward(self, node: Node) -> bool:
+        return self.forward
 
     def place(self, node: Node, value: Value) -> None:
         for carry in self.carries:
@@ -58,6 +64,15 @@ class _BodyWriter(Writer):
 
     def _mentions(self, node: Node, carry: _Carry) -> bool:
         return node is carry.slot or (node in self.values and carry.name in self.values[node].names)
+
+    def settle_emitted(self) -> None:
+        """Name what is given out, unless it is short and the last assignments of carries do not change it."""
+        left = {c.name for c in self.carries if not c.done and c.next is not c.slot}
+        for node in self.emitted:
+            value = self.values[node]
+            brief = value.width <= SHORT_EMIT and node not in self.notes.names and left.isdisjoint(value.names)
+            if not (value.is_name or value.literal or brief or node.op.name == "slot"):
+                self.assign(node)
 
     def rest(self) -> Iterator[str]:
         """New values of the carries that have none yet: one by one while no other needs the old one, then at once."""
@@ -90,12 +105,12 @@ class _Loop:
         own = [outer.notes.hints[n] for n in self.results.values() if n in outer.notes.hints]
         self.inner = _BodyWriter(outer.names.inner(own), outer.notes, (*self.body.next, *emitted), outer.level + 1)
         self.inner.counters = (*outer.counters, ("step of", self.node))
-        self.inner.emitted = emitted
+        self.inner.emitted, self.inner.forward = emitted, outer.is_forward(self.node)
         self.t = self.inner.names.fresh(self.op.label.lower())
         self._slots()
         self._entries([i - ne for i in self.results if ne <= i < ne + nc], emitted)
-        self.inner.forced |= set(emitted) - set(self.body.slots)
         self.inner.write(self.inner.order)
+        self.inner.settle_emitted()
         lines = [*self.inner.lines, *(Line(line, None, self.inner.level) for line in self.inner.rest())]
         self._put([*lines, Line(f"emit {', '.join(map(self._emit, self.results))}", None, self.inner.level)])
 
@@ -198,4 +213,7 @@ class _Loop:
         if i >= ne + nc:
             return f"{self.inner.carries[i - ne - nc].name}_last"
         carry = self._entry_of(i)
-        return carry.before if carry else text(self.inner.values[self.body.emits[i]].expr)
+        if carry:
+            return carry.before
+        value = self.inner.values[self.body.emits[i]]
+        return text(value.expr) if value.is_name else "y"

@@ -178,8 +178,20 @@ def _concat(s: Scope, node: Node) -> Value:
     if listed and node.type.axes == ((label, Size.of(len(known))),):
         items = syntax.several(map(syntax.number, known))
         return Value(syntax.index(syntax.name("values"), syntax.keyword(label, items)), (label,))
+    if stacked := _stacked(s, node, label):
+        return stacked
     parts = [s.use(x) for x in node.operands]
     return Value(syntax.call("concat", *(v.expr for v in parts), statics=[syntax.name(label)]), order_of(parts))
+
+
+def _stacked(s: Scope, node: Node, label: str) -> Value | None:
+    """`stack[G](a, b)`: a concat of tensors that only get the axis for it."""
+    one = ((label, Size.of(1)),)
+    if not all(getattr(x.op, "axes", None) == one and s.in_line(x) for x in node.operands):
+        return None
+    parts = [s.use(x.operands[0]) for x in node.operands]
+    order = (label, *order_of(parts))
+    return Value(syntax.call("stack", *(v.expr for v in parts), statics=[syntax.name(label)]), order)
 
 
 def _flip(s: Scope, node: Node) -> Value:

@@ -62,16 +62,28 @@ def _prepared(graph: Graph) -> Graph:
 
 
 def _products(outputs: Sequence[Node]) -> Sequence[Node]:
-    """sum[B](g) for contract[B](a, b) where g = a * b is there: the checker makes the contraction of it again."""
+    """sum[B](g) for contract[B](a, b), or for a * sum[B](b), where g = a * b is there: what the checker makes of it."""
     there = set(topological(outputs))
 
     def summed(old: Node, new: dict[Node, Node]) -> Node | None:
-        if old.op.name != "contract" or apply("mul", *old.operands) not in there:
+        factors, labels = _factors(old)
+        if not labels or apply("mul", *factors) not in there:
             return None
-        labels: tuple[str, ...] = getattr(old.op, "labels", ())
-        return apply("sum", apply("mul", *(new[x] for x in old.operands)), labels=labels) if labels else None
+        return apply("sum", apply("mul", *(new[x] for x in factors)), labels=labels)
 
     return remade(outputs, summed)
+
+
+def _factors(node: Node) -> tuple[tuple[Node, ...], tuple[str, ...]]:
+    """The factors of a product summed along labels; a sum of which only one factor has the labels is its own."""
+    if node.op.name == "contract":
+        return node.operands, getattr(node.op, "labels", ())
+    for i, x in enumerate(node.operands if node.op.name == "mul" else ()):
+        labels: tuple[str, ...] = getattr(x.op, "labels", ()) if x.op.name == "sum" else ()
+        other = node.operands[1 - i]
+        if labels and not any(label in other.type.sizes for label in labels):
+            return tuple(x.operands[0] if k == i else other for k in (0, 1)), labels
+    return (), ()
 
 
 # ---------------------------------------------------------------- lines

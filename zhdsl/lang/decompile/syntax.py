@@ -76,7 +76,7 @@ def number(value: float | int | bool, whole: bool = False) -> ast.Expr:
     if isinstance(value, float) and value == math.inf:
         return _infinity()
     if isinstance(value, float) and len(repr(value)) > 15:
-        return _quotient(value) or _from_one(value) or _literal(value)
+        return _quotient(value) or _from_one(value) or _root(value) or _literal(value)
     short = whole and isinstance(value, float) and value.is_integer() and value < 1e6
     return _literal(int(value) if short else value)
 
@@ -88,6 +88,12 @@ def _quotient(value: float) -> ast.Expr | None:
         if 0 < p < 100 and p % q and p / q == value:
             return binary("/", _literal(p), _literal(q))
     return None
+
+
+def _root(value: float) -> ast.Expr | None:
+    """`sqrt(2)`, likewise."""
+    square = round(value * value) if value < 100 else 0
+    return call("sqrt", _literal(square)) if square and math.sqrt(square) == value else None
 
 
 def _from_one(value: float) -> ast.Expr | None:

@@ -21,6 +21,7 @@ from zhdsl.lang.decompile.value import Value, unsayable
 WIDTH = 88  # columns of a line without its comment
 RULES = scalars.RULES | moves.RULES
 BRIEF = 16  # columns of an expression of which `(…)[t]` may be taken
+RENAMED = 24  # columns that an index behind a long expression may take beyond that
 INDEXES = ("relabel", "slice", "drop", "expand")  # as short as a name where they are of a name
 
 
@@ -144,14 +145,13 @@ class Writer:
         while True:
             self._used = []
             value = rule(self, node)
-            if value.width <= WIDTH - 2 * self.level - 10 or not self._shorten():
+            room = WIDTH - 2 * self.level - 10 + (RENAMED if node.op.name in INDEXES else 0)
+            if value.width <= room or not self._shorten():
                 return self._checked(node, value)
 
     def _shorten(self) -> bool:
         """Give the longest operand that stands in line a name; false if there is none."""
-        long = [
-            n for n in self._used if not self.values[n].is_name and self.values[n].width > 12 and n.op.name != "const"
-        ]
+        long = [n for n in self._used if self._is_long(n)]
         if not long:
             return False
         longest = max(long, key=lambda n: self.values[n].width)
@@ -162,6 +162,10 @@ class Writer:
         else:
             self.assign(longest)
         return True
+
+    def _is_long(self, node: Node) -> bool:
+        value = self.values[node]
+        return not (value.is_name or value.width <= 12 or node.op.name == "const" or self.is_short(node, value))
 
     def _checked(self, node: Node, value: Value) -> Value:
         if set(value.order) != set(node.type.labels) or len(value.order) != len(node.type.labels):
@@ -190,8 +194,12 @@ class Writer:
         names = self.notes.names
         wanted = names.get(node) or default or names.get(self.renamed.get(node, node))
         if not wanted:
-            wanted = SHORT.get(node.op.name, "v" if self.level > 1 or node in self.notes.forward else "g")
+            wanted = SHORT.get(node.op.name, "v" if self.is_forward(node) else "g")
         return self.names.fresh(wanted)
+
+    def is_forward(self, node: Node) -> bool:
+        """Whether values are computed here, not gradients."""
+        return node in self.notes.forward
 
     def _topk(self, node: Node) -> None:
         op: Any = node.op
