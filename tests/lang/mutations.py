@@ -15,6 +15,7 @@ from typing import Any
 
 from zhdsl.errors import SpecError
 from zhdsl.lang import ast
+from zhdsl.lang.codes import CODES
 from zhdsl.lang.layout import WORDS
 from zhdsl.lang.parser import parse
 from zhdsl.source import Source
@@ -59,17 +60,70 @@ class Part:
     text: str
 
 
+IMAGE, SERIES, ROWS = "x: [B, C=4, H=6, W=6]", "x: [B, T=3, D=4]", "x: [B, D=4]"
+USES = {  # blocks of the library in use: inputs of a model, and the call
+    "Dense": (ROWS, "x -> Dense[3, bias = none]"),
+    "Embed": ("ids: i32[B, T=3]", "ids -> Embed[7, D = 4]"),
+    "Bilinear": ("x: [B, D=4], z: [B, E=3]", "Bilinear[2](x, z)"),
+    "Dropout": (ROWS, "x -> Dropout[0.1]"),
+    "PReLU": (IMAGE, "x -> PReLU"),
+    "Highway": (ROWS, "x -> Highway[bias = -1]"),
+    "Residual": (ROWS, "x -> Residual[Dense[4]]"),
+    "BatchNorm": (IMAGE, "x -> BatchNorm[momentum = 0.5]"),
+    "LayerNorm": (ROWS, "x -> LayerNorm"),
+    "RMSNorm": (ROWS, "x -> RMSNorm"),
+    "GroupNorm": (IMAGE, "x -> GroupNorm[2]"),
+    "InstanceNorm": (IMAGE, "x -> InstanceNorm"),
+    "Conv": (IMAGE, 'x -> Conv[6, 3, stride = 2, groups = 2, pad = "valid"]'),
+    "Depthwise": (IMAGE, "x -> Depthwise[3, dilation = 2]"),
+    "Separable": (IMAGE, "x -> Separable[5, 3]"),
+    "ConvTranspose": (IMAGE, "x -> ConvTranspose[3, 2, stride = 2]"),
+    "SqueezeExcite": (IMAGE, "x -> SqueezeExcite[2]"),
+    "MultiHead": ("x: [B, T=3, D=4], m: [B, S=2, D=4]", "MultiHead[2](x, m[S as K])"),
+    "SelfAttention": (SERIES, "x -> SelfAttention[2, causal = true]"),
+    "Bahdanau": ("s: [B, U=3], m: [B, K=4, D=5]", "Bahdanau[2](s, m)"),
+    "Luong": ("s: [B, U=3], m: [B, K=4, D=5]", "Luong(s, m)"),
+    "Positions": (SERIES, "x -> Positions[8]"),
+    "FeedForward": (SERIES, "x -> FeedForward[8]"),
+    "EncoderLayer": (SERIES, "x -> EncoderLayer[2, 8, first = true]"),
+    "DecoderLayer": ("y: [B, T=3, D=4], m: [B, S=2, M=4]", "DecoderLayer[2, 8](y, m)"),
+    "Encoder": (SERIES, "x -> Encoder[2, 2, 8]"),
+    "Decoder": ("y: [B, T=3, D=4], m: [B, S=2, M=4]", "Decoder[2, 2, 8](y, m)"),
+    "Patches": (IMAGE, "x -> Patches[3, 5]"),
+    "RNNCell": ("x: [B, D=4], h: [B, N=2]", "RNNCell[2](x, h)"),
+    "LSTMCell": ("x: [B, D=4], h: [B, N=2], c: [B, N=2]", "LSTMCell[2](x, h, c)"),
+    "GRUCell": ("x: [B, D=4], h: [B, N=2]", "GRUCell[2](x, h)"),
+    "RNN": (SERIES, "x -> RNN[2]"),
+    "GRU": (SERIES, "x -> GRU[2]"),
+    "LSTM": (SERIES, "x -> LSTM[2, forget = 1]"),
+    "LSTMFrom": ("x: [B, T=3, D=4], h: [B, N=2]", "LSTMFrom[2](x, h, h)"),
+    "Bidirectional": (SERIES, "x -> Bidirectional[GRU[2]]"),
+    "Stack": (SERIES, "x -> Stack[RNN[4], 2]"),
+    "sgd": ("w: [D=4], g: [D=4], rate: []", "sgd[lr = 0.1, momentum = 0.9](w, g, rate)"),
+    "adam": ("w: [D=4], g: [D=4], rate: [], step: i32[]", "adam[decay = 0.1](w, g, rate, step)"),
+}
+
+
 @cache
 def corpus() -> tuple[str, ...]:
-    """All specs, and every definition of the library with a claim that elaborates it."""
-    specs = [p.read_text("utf-8") for p in sorted((ROOT / "specs").rglob("*.zh"))]
-    items = []
+    """All specs, the texts that explain the codes, broken specs, and every definition of the library in some use."""
+    texts = [p.read_text("utf-8") for p in sorted((ROOT / "specs").rglob("*.zh"))]
+    texts += [text for code in CODES.values() if code.code >= "Z02" for text in (code.mended, code.example) if text]
+    texts += [p.read_text("utf-8", "ignore") for p in sorted((ROOT / "tests" / "lang" / "broken").glob("*.zh"))]
+    texts += [f"model M({inputs}) {{\n  y = {call}\n  return y\n}}\n" for inputs, call in USES.values()]
     for path in sorted((ROOT / "zhdsl" / "lang" / "stdlib").glob("*.zh")):
-        text = path.read_text("utf-8")
-        for item in parse(Source(path.name, text)).items:
+        for item in parse(Source(path.name, path.read_text("utf-8"))).items:
             if isinstance(item, ast.Definition):
-                items.append(f"{item.span.text}\n\ncheck gradient[{item.name}]\n")
-    return (*sorted(specs, key=len), *items)
+                texts.append(f"{item.span.text}\n\n{_use(item)}\n")
+    return tuple(sorted(texts, key=len))
+
+
+def _use(item: ast.Definition) -> str:
+    """What makes the checker look into a definition."""
+    if item.name in USES:
+        inputs, call = USES[item.name]
+        return f"model M({inputs}) {{ return {call} }}"
+    return f"check gradient[{item.name}]"
 
 
 @lru_cache(1000)
@@ -130,7 +184,7 @@ def _put(text: str, part: Part, new: str) -> str:
 
 def _replaced(random: Random, text: str, part: Part, found: tuple[Part, ...]) -> str:
     """A part of the same kind, from here or from anywhere."""
-    source = found if random.random() < 0.6 else parts(random.choice(corpus())) or found
+    source = found if random.random() < 0.7 else parts(random.choice(corpus())) or found
     kinds = {"name", "number", "value"} if part.kind in ("name", "number", "value") else {part.kind}
     like = [p for p in source if p.kind in kinds and p.text != part.text and len(p.text) < 400]
     if not like:

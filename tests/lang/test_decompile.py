@@ -12,7 +12,7 @@ from tests.lang.in_text import model
 from tests.lang.printed import arguments, drawn, read_back, require_same, run
 from tests.ops.examples import CASES, EXAMPLES, SIZES
 from tests.passes.random_graphs import random_example
-from zhdsl.errors import CompilerError
+from zhdsl.errors import CompilerError, SpecError
 from zhdsl.ir.graph import Graph, Port, close
 from zhdsl.ir.node import Builder, Node, apply
 from zhdsl.ir.sizes import Size, ceil, extreme, floor
@@ -221,15 +221,14 @@ def test_what_does_not_fit_a_line_gets_a_name() -> None:
 
 
 def test_windows_pads_and_positions_take_the_short_form() -> None:
-    text = """model M(x: [B, H, W, T]) -> y: [B, H, W] {
-  p = window[H, W, size = 3, pad = "same"](x)
+    text = """model M(x: [B, H, W, T]) -> y: [B, H=H-2, W=W-2] {
+  p = window[H, W, size = 3](x)
   q = pad[H = 1, W = (0, 2)](max[H', W'](p))[H=1..-1, W=..-2]
   return q[T=-1] + q[T=0]
 }
 """
     assert body_of(text) == [
-        "q = pad[H=1, W = (0, 2)](max[H', W'](window[H, W, size = 3, pad = \"same\"](x)))[H=1..-1, W=..-2]"
-        "  # test.zh:3",
+        "q = pad[H=1, W = (0, 2)](max[H', W'](window[H, W, size = 3](x)))[H=1..-1, W=..-2]  # test.zh:3",
         "return q[T=-1] + q[T=0]",
     ]
 
@@ -343,6 +342,33 @@ def test_a_window_of_any_offset_and_count() -> None:
     text = "model M(x: [T=5]) -> y: [T=2, K=2] { return window[T as K, size = 2, stride = 2, pad = -1, count = 2](x) }"
     (y,) = run(graph_of(text), {"x": np.arange(5.0)}, {})
     assert y.tolist() == [[1.0, 2.0], [3.0, 4.0]]
+
+
+def test_a_stack_has_a_new_first_axis() -> None:
+    text = "model M(a: [B], b: [B]) -> y: [G=2, B] { return stack[G](a, 2 * b) }"
+    assert body_of(text) == ["return stack[G](a, 2 * b)"]
+    (y,) = run(graph_of(text), {"a": np.ones(3), "b": np.ones(3)}, {"B": 3})
+    assert y.tolist() == [[1.0] * 3, [2.0] * 3]
+
+
+@pytest.mark.parametrize(
+    ("expression", "code"),
+    [
+        ("stack[B](x, x)", "Z0311"),
+        ("x[B as Q, T as Q]", "Z0311"),
+        ("x[B as T]", "Z0311"),
+        ("uniform[B, T, stream = 1, key = (x, x)]", "Z0504"),
+    ],
+)
+def test_their_errors_are_the_languages(expression: str, code: str) -> None:
+    with pytest.raises(SpecError, match=code):
+        graph_of(f"model M(x: [B, T]) -> y: [B, T] {{ return {expression} }}")
+
+
+def test_axes_are_swapped_at_once() -> None:
+    text = "model M(x: [B=2, T=2]) -> y: [B=2, T=2] { return x[B as T, T as B] }"
+    (y,) = run(graph_of(text), {"x": np.array([[1.0, 2.0], [3.0, 4.0]])}, {})
+    assert y.tolist() == [[1.0, 3.0], [2.0, 4.0]]
 
 
 def test_draws_of_a_given_key_are_those_of_that_key() -> None:

@@ -13,9 +13,10 @@ from zhdsl.ir.node import apply
 from zhdsl.ir.sizes import Size, Undecided, ceil, extreme
 from zhdsl.ir.types import FLOAT
 from zhdsl.lang import ast, tensors
+from zhdsl.lang.arithmetic import floored
 from zhdsl.lang.bounds import multiplied
 from zhdsl.lang.elaborator import Elaborator
-from zhdsl.lang.expressions import BUILTINS, lacking, static, tensors_floor
+from zhdsl.lang.expressions import BUILTINS, lacking, static
 from zhdsl.lang.problem import Problem, counted
 from zhdsl.lang.scope import Scope
 from zhdsl.lang.statics import axis_names
@@ -235,4 +236,4 @@ def compare_now(a: Any, b: Any) -> int | None:
 
 def quotient(a: Any, b: Any, s: Scope) -> Size:
     """Floor of a / b as a size."""
-    return Size.of(tensors_floor(Size.of(a), Size.of(b), s))
+    return Size.of(floored(Size.of(a), Size.of(b), s))

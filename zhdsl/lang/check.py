@@ -29,7 +29,7 @@ from zhdsl.ops import loop
 from zhdsl.source import Source
 
 PRIMITIVES = (builtins, shaping, windows, loop)  # importing them fills the tables
-FRAMES = 60_000  # Python frames: bounded by the limits on nesting and on calls
+FRAMES = 250_000  # Python frames: 100 calls, each in a tree of 200 levels, with up to 7 for a level, and some to spare
 
 
 def check(text: Source | ast.Module, folder: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Project:
@@ -94,6 +94,9 @@ class _Checker:
             return self._run()
         except Enough:
             raise SpecError(self.diagnostics.sorted()) from None
+        except RecursionError:  # only if Python's own limit could not be widened: embedded, in a small thread
+            what = "definitions call each other too deep for this machine's stack"
+            raise SpecError(Problem("Z0412", what, self.module.items[0].span).diagnostic) from None
 
     def _run(self) -> Project:
         file, problems = open_file(self.module, self.folder, self.folder, self.overrides, self._place())

@@ -13,16 +13,17 @@ from typing import Any
 from zhdsl.ir.node import Builder
 from zhdsl.ir.sizes import Size
 from zhdsl.lang import ast
+from zhdsl.lang.arithmetic import compared
 from zhdsl.lang.elaborator import Diagnostics
 from zhdsl.lang.entry import Names, build_model, elaborator
-from zhdsl.lang.expressions import compared, evaluate, shown
+from zhdsl.lang.expressions import evaluate
 from zhdsl.lang.files import File
 from zhdsl.lang.model import Claim, Model
 from zhdsl.lang.nearest import nearest
 from zhdsl.lang.problem import Problem
 from zhdsl.lang.scope import Scope
 from zhdsl.lang.tensors import decided
-from zhdsl.lang.values import Template, is_number, is_static, sized
+from zhdsl.lang.values import Template, is_number, is_static, shown, sized
 
 ModelOf = Callable[[Template], Model]
 FACTS: dict[str, Callable[[Model], Any]] = {

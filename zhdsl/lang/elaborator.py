@@ -24,9 +24,9 @@ from zhdsl.lang.values import POISON, Tensor
 from zhdsl.source import Span
 
 MAX_CALLS = 100  # definitions inside definitions
-MAX_NODES = 200_000
+MAX_NODES = 100_000
 MAX_INSTANCES = 20_000
-MAX_WORK = 500_000  # steps of one run: expressions and statements elaborated, about 20 µs each
+MAX_WORK = 400_000  # steps of one run: expressions and statements elaborated, about 20 µs each
 CALL = 5  # steps of a call, beside those of its body
 OF_CALLS = ("Z03", "Z05", "Z0602", "Z0603", "Z0606")  # what depends on the arguments of the call
 
@@ -36,6 +36,7 @@ class Diagnostics:
     """What one run has found wrong so far, one message per place and code; and how much work it has done."""
 
     found: dict[tuple[str, Any], Diagnostic] = field(default_factory=dict)
+    unknown: dict[tuple[str, str, str], Span] = field(default_factory=dict)  # file, definition, name: where it is said
     work: int = 0
 
     def add(self, problem: Problem) -> None:
@@ -44,6 +45,10 @@ class Diagnostics:
         self.found.setdefault((d.code, d.span.key if d.span else None), d)
         if len(self.found) >= limits.ERRORS:
             raise Enough
+
+    def is_new(self, source: str, definition: str, name: str, span: Span) -> bool:
+        """Whether an unknown name is to be reported here: once in a definition is enough."""
+        return self.unknown.setdefault((source, definition, name), span) == span
 
     def ending(self, problem: Problem) -> Enough:
         """What to raise where a limit of the whole run is met: it ends here, with this said once."""

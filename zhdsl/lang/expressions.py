@@ -10,7 +10,8 @@ from zhdsl.ir.node import apply
 from zhdsl.ir.sizes import Size, Undecided
 from zhdsl.ir.types import TypeProblem
 from zhdsl.lang import ast, tensors
-from zhdsl.lang.bounds import bounded, multiplied
+from zhdsl.lang.arithmetic import COMPARISONS, computed, needs_run_time
+from zhdsl.lang.bounds import bounded
 from zhdsl.lang.elaborator import Elaborator
 from zhdsl.lang.nearest import nearest
 from zhdsl.lang.problem import Poisoned, Problem, conversion, listing, named, refused
@@ -28,6 +29,7 @@ from zhdsl.lang.values import (
     is_number,
     is_static,
     kind_of,
+    shown,
     sized,
 )
 from zhdsl.source import Span
@@ -100,15 +102,6 @@ def truth(e: Elaborator, s: Scope, x: ast.Expr, what: str) -> bool:
     return value
 
 
-def shown(value: Value) -> str:
-    """A value in a message: numbers and words as they are written."""
-    if isinstance(value, str):
-        return f'"{value}"'
-    if isinstance(value, bool):
-        return str(value).lower()
-    return repr(value) if isinstance(value, int | float) else kind_of(value)
-
-
 # ---------------------------------------------------------------- leaves
 def _name(e: Elaborator, s: Scope, x: ast.Name) -> Value:
     found = lookup(e, s, x.id)
@@ -125,6 +118,12 @@ def _unknown(e: Elaborator, s: Scope, x: ast.Name) -> Problem | Poisoned:
     """What to raise for a name that means nothing here."""
     if s.file.incomplete:
         return Poisoned()  # it may come from a file that could not be read
+    at = x.span.start
+    inside = (
+        d.name for d in s.file.items.values() if isinstance(d, ast.Definition) and d.span.start <= at < d.span.end
+    )
+    if not e.diagnostics.is_new(s.file.source.name, next(inside, ""), x.id, x.span):
+        return Poisoned()
     if x.id in s.elsewhere:
         note = (s.elsewhere[x.id], "only this branch gives it one")
         return Problem("Z0201", f"{x.id} has no value here", x.span, note, help="give it a value in both branches")
@@ -171,7 +170,6 @@ def _constant(e: Elaborator, s: Scope, x: ast.Constant) -> Value:
 
 # ---------------------------------------------------------------- operators
 ELEMENTWISE = {"+": "add", "-": "sub", "*": "mul", "/": "div", "//": "floordiv", "%": "mod"}
-COMPARISONS = ("<", "<=", ">", ">=", "==", "!=")
 
 
 def _binary(e: Elaborator, s: Scope, x: ast.Binary) -> Value:
@@ -179,15 +177,9 @@ def _binary(e: Elaborator, s: Scope, x: ast.Binary) -> Value:
     if x.op in ("and", "or") and isinstance(a, bool) and a == (x.op == "or"):
         return a  # decided: the right side is not looked at
     b = evaluate(e, s, x.right)
-    if isinstance(a, Tensor) or isinstance(b, Tensor) or _needs_run_time(x.op, a, b):
+    if isinstance(a, Tensor) or isinstance(b, Tensor) or needs_run_time(x.op, a, b):
         return _tensor_binary(e, s, x, a, b)
-    return _static_binary(x, a, b, s)
-
-
-def _needs_run_time(op: str, a: Value, b: Value) -> bool:
-    """A size with symbols that meets a broken number is a number at run time."""
-    symbolic = any(isinstance(v, Size) for v in (a, b))
-    return symbolic and (any(isinstance(v, float) for v in (a, b)) or (op == "^" and not isinstance(b, int)))
+    return computed(x, a, b, s)
 
 
 def _tensor_binary(e: Elaborator, s: Scope, x: ast.Binary, a: Value, b: Value) -> Tensor:
@@ -242,109 +234,6 @@ def _power(e: Elaborator, s: Scope, x: ast.Binary, a: Value, b: Value) -> Tensor
         return Tensor(apply("ipow", base.node, exponent=b), base.order)
     values = (tensors.to_float(a, s, x.left.span), b if is_number(b) else tensors.to_float(b, s, x.right.span))
     return tensors.elementwise(e, s, "pow", values, (x.left.span, x.right.span), x.span)
-
-
-def _static_binary(x: ast.Binary, a: Value, b: Value, s: Scope) -> Value:
-    if x.op in ("==", "!="):
-        return _static_equal(x, a, b) == (x.op == "==")
-    if x.op in ("and", "or"):
-        for value, span in ((a, x.left.span), (b, x.right.span)):
-            if not isinstance(value, bool):
-                raise Problem("Z0406", f"`{x.op}` takes true or false, this is {shown(value)}", span)
-        return a and b if x.op == "and" else a or b
-    if isinstance(a, tuple) and isinstance(b, tuple) and x.op == "+":
-        return a + b
-    for value, span in ((a, x.left.span), (b, x.right.span)):
-        if not is_number(value):
-            raise Problem("Z0406", f"`{x.op}` takes numbers, this is {shown(value)}", span)
-    if x.op in COMPARISONS:
-        return tensors.decided(lambda: _static_compare(x.op, a, b), x.span, x.span.text)
-    if x.op == "@":
-        raise Problem("Z0314", "`@` takes two tensors", x.span, help="write `*` for a product of numbers")
-    return sized(_arithmetic(x, a, b, s))
-
-
-def _static_equal(x: ast.Binary, a: Value, b: Value) -> bool:
-    if is_number(a) and is_number(b):
-        if isinstance(a, Size) or isinstance(b, Size):
-            if isinstance(a, float) or isinstance(b, float):
-                raise Problem("Z0325", f"cannot be decided before the sizes are known: {x.span.text}", x.span)
-            return tensors.decided(lambda: compared(a, b) == 0, x.span, x.span.text)
-        return bool(a == b)
-    if is_static(a) and is_static(b):
-        return type(a) is type(b) and bool(a == b)
-    return a is b
-
-
-def compared(a: Any, b: Any) -> int:
-    """-1, 0 or 1 for numbers and sizes. Raises `Undecided`."""
-    finite = all(not isinstance(v, float) or math.isfinite(v) for v in (a, b))
-    if finite and (isinstance(a, Size) or isinstance(b, Size)):
-        return Size.of(a).compare(b)
-    a, b = (0 if isinstance(v, Size) else v for v in (a, b))  # beside infinity every size is small
-    return int(a > b) - int(a < b)
-
-
-def _static_compare(op: str, a: Value, b: Value) -> bool:
-    sign = compared(a, b)
-    return {"<": sign < 0, "<=": sign <= 0, ">": sign > 0, ">=": sign >= 0}[op]
-
-
-def _arithmetic(x: ast.Binary, a: Any, b: Any, s: Scope) -> Any:
-    try:
-        if x.op == "/":
-            return _quotient(x, a, b, s)
-        if x.op == "^":
-            return _static_power(x, a, b)
-        operation: Callable[[Any, Any], Any] = {
-            "+": lambda p, q: p + q,
-            "-": lambda p, q: p - q,
-            "*": lambda p, q: p * q,
-            "//": lambda p, q: tensors_floor(p, q, s),
-            "%": lambda p, q: p - q * tensors_floor(p, q, s) if isinstance(p, Size) else p % q,
-        }[x.op]
-        result = operation(a, b)
-    except ZeroDivisionError:
-        raise Problem("Z0323", "division by zero", x.span) from None
-    except (OverflowError, ValueError, Undecided) as why:
-        raise Problem("Z0323", f"this has no value: {why}", x.span) from None
-    if isinstance(result, int) and abs(result) > 2**62:
-        raise Problem("Z0901", "a whole number beyond 2^62", x.span)
-    return result
-
-
-def tensors_floor(a: Any, b: Any, s: Scope) -> Any:
-    """a // b of numbers or sizes, with what is known of divisibility."""
-    if isinstance(a, Size) or isinstance(b, Size):
-        from zhdsl.ir.sizes import floor
-
-        try:
-            return floor(Size.of(a) / b, s.facts)
-        except Undecided:
-            return Size.of(a) // b
-    return a // b
-
-
-def _quotient(x: ast.Binary, a: Any, b: Any, s: Scope) -> Any:
-    """Exact for whole numbers (a guard where it depends on symbols), ordinary for broken ones."""
-    if isinstance(a, float) or isinstance(b, float):
-        return a / b
-    if isinstance(a, int) and isinstance(b, int):
-        return a // b if a % b == 0 else a / b
-    return Size.of(a) / b
-
-
-def _static_power(x: ast.Binary, a: Any, b: Any) -> Any:
-    if isinstance(a, Size):
-        if not isinstance(b, int) or not 0 <= b <= 16:
-            raise ValueError("a size to this power")
-        return multiplied((a,) * b, x.span)
-    if isinstance(a, int) and isinstance(b, int) and abs(b) > 4096:
-        raise ValueError("the exponent is too large")
-    result = a**b if not (isinstance(a, int) and isinstance(b, int) and b < 0) else float(a) ** b
-    if isinstance(result, complex):
-        raise ValueError("a root of a negative number")
-    return result
 
 
 def _unary(e: Elaborator, s: Scope, x: ast.Unary) -> Value:

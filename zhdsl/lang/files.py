@@ -12,6 +12,7 @@ from typing import Any
 
 from zhdsl.errors import Diagnostic, SpecError
 from zhdsl.lang import ast
+from zhdsl.lang.bounds import bounded
 from zhdsl.lang.elaborator import Elaborator
 from zhdsl.lang.expressions import MISSING, evaluate
 from zhdsl.lang.nearest import nearest
@@ -135,7 +136,7 @@ class File:
         elif not is_static(value) and not isinstance(value, Template | DatasetRef):
             raise Problem("Z0406", f"a `const` is known at compile time, this is {kind_of(value)}", bind.value.span)
         if name in self.overrides:
-            return _override(name, value, self.overrides[name], bind.span)
+            return bounded(_override(name, value, self.overrides[name], bind.span), bind.span)
         return value
 
 

@@ -13,11 +13,11 @@ from zhdsl.ir.node import apply
 from zhdsl.ir.sizes import Size, Undecided
 from zhdsl.lang import ast, tensors
 from zhdsl.lang.elaborator import Elaborator
-from zhdsl.lang.expressions import evaluate, lacking, shown, size
+from zhdsl.lang.expressions import evaluate, lacking, size
 from zhdsl.lang.problem import Problem, conversion
 from zhdsl.lang.scans import slice_now
 from zhdsl.lang.scope import Scope
-from zhdsl.lang.values import ScanIndex, Tensor
+from zhdsl.lang.values import ScanIndex, Tensor, shown
 from zhdsl.source import Span
 
 

@@ -52,8 +52,10 @@ def check_names(file: File, diagnostics: Diagnostics) -> None:
             for problem in wrong:
                 diagnostics.add(problem)
         if isinstance(item, ast.Definition) and not file.incomplete:
-            for problem in _unknown(item, known):
-                diagnostics.add(problem)
+            for name, problem in _unknown(item, known):
+                span = problem.diagnostic.span
+                if span is not None and diagnostics.is_new(file.source.name, item.name, name, span):
+                    diagnostics.add(problem)
 
 
 # ---------------------------------------------------------------- heads
@@ -146,7 +148,7 @@ def _axes(d: ast.Definition | ast.Dataset) -> Iterator[Problem]:
 
 
 # ---------------------------------------------------------------- bodies
-def _unknown(d: ast.Definition, known: set[str]) -> Iterator[Problem]:
+def _unknown(d: ast.Definition, known: set[str]) -> Iterator[tuple[str, Problem]]:
     bound = _bound(d)
     for node in _walk(d):
         name = node.function if isinstance(node, ast.Call) else node.base if isinstance(node, ast.Index) else None
@@ -155,7 +157,7 @@ def _unknown(d: ast.Definition, known: set[str]) -> Iterator[Problem]:
         if isinstance(name, ast.Name) and name.id not in known and name.id not in bound:
             close = nearest(name.id, known | bound)
             help_ = f"did you mean `{close}`?" if close else ""
-            yield Problem("Z0201", f"unknown name {name.id}", name.span, help=help_)
+            yield name.id, Problem("Z0201", f"unknown name {name.id}", name.span, help=help_)
 
 
 def _bound(d: ast.Definition) -> set[str]:

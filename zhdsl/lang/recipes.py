@@ -18,7 +18,7 @@ from zhdsl.lang import ast, options
 from zhdsl.lang.calls import call_template
 from zhdsl.lang.elaborator import Diagnostics, Elaborator, Failures, counter
 from zhdsl.lang.entry import Names, elaborator, enter, finish
-from zhdsl.lang.expressions import evaluate, shown
+from zhdsl.lang.expressions import evaluate
 from zhdsl.lang.fields import Field, bind_fields, dataset_of
 from zhdsl.lang.files import File
 from zhdsl.lang.keys import EXAMPLE, KEYS, OTHER_KEYS
@@ -28,7 +28,7 @@ from zhdsl.lang.problem import Poisoned, Problem, listing
 from zhdsl.lang.scope import Scope
 from zhdsl.lang.tensors import as_tensor, to_float, typed
 from zhdsl.lang.updates import build_updates
-from zhdsl.lang.values import POISON, Many, Template, Tensor
+from zhdsl.lang.values import POISON, Many, Template, Tensor, shown
 from zhdsl.source import Span
 
 

@@ -8,11 +8,12 @@ from typing import Any
 from zhdsl.ir.node import apply
 from zhdsl.ir.sizes import Applied, Size, Undecided
 from zhdsl.lang import ast
+from zhdsl.lang.arithmetic import compared
 from zhdsl.lang.elaborator import Elaborator
-from zhdsl.lang.expressions import compared, evaluate, lookup, shown
+from zhdsl.lang.expressions import evaluate, lookup
 from zhdsl.lang.problem import Problem
 from zhdsl.lang.scope import Scope
-from zhdsl.lang.values import Tensor, is_number, is_static
+from zhdsl.lang.values import Tensor, is_number, is_static, shown
 from zhdsl.source import Span
 
 MAX_TERMS = 4  # of a size that takes the place of a symbol: the symbol may occur with a power

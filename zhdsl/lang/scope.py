@@ -57,6 +57,9 @@ class Scope:
     kind: str = "fn"
     returned: Any = None
     returned_at: tuple[Span, ...] = ()  # of the values, or of all together
+    states: dict[str, tuple[str, Tensor, Frame | None]] = field(
+        default_factory=dict
+    )  # path, as declared, in which scan
     elsewhere: dict[str, Span] = field(default_factory=dict)  # names given a value in a branch that is not taken
     done: bool = False
     float: str = "float"
@@ -79,8 +82,12 @@ class Scope:
         order = value.order if isinstance(value, Tensor) else value.labels
         type_ = value.type if isinstance(value, Tensor) else value
         parts = []
-        for actual in order:
-            name, size = self.shown(actual), type_.sizes[actual]
+        written = [self.shown(actual) for actual in order]
+        names = (
+            written if len(set(written)) == len(written) else order
+        )  # an axis of a rest may have the name of another
+        for actual, name in zip(order, names, strict=True):
+            size = type_.sizes[actual]
             parts.append(name if size == Size.of(name) else f"{name}={size}")
         return ("" if type_.dtype == "float" else type_.dtype) + "[" + ", ".join(parts) + "]"
 

@@ -12,12 +12,12 @@ from zhdsl.lang.axes import at_least_0, axis_size, rest_axes
 from zhdsl.lang.bounds import added, multiplied
 from zhdsl.lang.builtins import builtin, compare_now, options, take, whole_option
 from zhdsl.lang.elaborator import Elaborator, constant
-from zhdsl.lang.expressions import VALUES, evaluate, lacking, shown, size, static
+from zhdsl.lang.expressions import VALUES, evaluate, lacking, size, static
 from zhdsl.lang.indexing import axis_of
 from zhdsl.lang.problem import Problem
 from zhdsl.lang.scope import Scope
 from zhdsl.lang.statics import axis_names
-from zhdsl.lang.values import Axes, Builtin, Many, Tensor, is_number, kind_of, sized
+from zhdsl.lang.values import Axes, Builtin, Many, Tensor, is_number, kind_of, shown, sized
 from zhdsl.source import Span
 
 

@@ -18,11 +18,22 @@ from zhdsl.ir.sizes import Size
 from zhdsl.lang import ast
 from zhdsl.lang.bounds import AXES
 from zhdsl.lang.elaborator import Elaborator
-from zhdsl.lang.expressions import MISSING, evaluate, lookup, shown
+from zhdsl.lang.expressions import MISSING, evaluate, lookup
 from zhdsl.lang.nearest import nearest
 from zhdsl.lang.problem import Problem, counted, listing
 from zhdsl.lang.scope import Scope
-from zhdsl.lang.values import Axes, AxisName, Builtin, DatasetRef, Instance, Template, is_number, is_static, kind_of
+from zhdsl.lang.values import (
+    Axes,
+    AxisName,
+    Builtin,
+    DatasetRef,
+    Instance,
+    Template,
+    is_number,
+    is_static,
+    kind_of,
+    shown,
+)
 from zhdsl.source import Span
 
 KINDS = ("", "axis", "axes", "int", "float", "bool", "str", "ints", "floats", "strs", "init", "fn", "layer", "path")

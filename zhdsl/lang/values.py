@@ -152,6 +152,15 @@ def kind_of(value: object) -> str:
     return "none" if value is None else next((n for t, n in names.items() if isinstance(value, t)), "a number")
 
 
+def shown(value: object) -> str:
+    """A value in a message: numbers and words as they are written."""
+    if isinstance(value, str):
+        return f'"{value}"'
+    if isinstance(value, bool):
+        return str(value).lower()
+    return repr(value) if isinstance(value, int | float) else kind_of(value)
+
+
 def sized(value: Any) -> Any:
     """A size without symbols as an int."""
     if isinstance(value, Size):

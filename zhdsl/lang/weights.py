@@ -16,10 +16,10 @@ from zhdsl.lang.elaborator import Elaborator, counter, joined
 from zhdsl.lang.expressions import evaluate
 from zhdsl.lang.model import Weight
 from zhdsl.lang.nearest import nearest
-from zhdsl.lang.problem import Problem
+from zhdsl.lang.problem import Poisoned, Problem
 from zhdsl.lang.scope import Scope
 from zhdsl.lang.tensors import as_tensor, cast, expanded, renamed
-from zhdsl.lang.values import Axes, AxisName, Builtin, Instance, Template, Tensor, is_number, kind_of
+from zhdsl.lang.values import POISON, Axes, AxisName, Builtin, Instance, Template, Tensor, is_number, kind_of
 from zhdsl.source import Span
 
 INITIALISERS = "write a number or an initialiser: `zeros`, `glorot[in = D, out = N]`, `normal_init[std = 0.02]`"
@@ -62,6 +62,7 @@ def declare_state(e: Elaborator, s: Scope, name: ast.Name, x: ast.State) -> None
         before = _hidden_carry(s, weight.path, before)
         e.current[weight.path] = before
     s.vars[name.id] = renamed(before, dict(zip(weight.order, order, strict=True)))
+    s.states[name.id] = (weight.path, s.vars[name.id], s.frame)
 
 
 def _hidden_carry(s: Scope, path: str, before: Tensor) -> Tensor:
@@ -78,13 +79,17 @@ def _hidden_carry(s: Scope, path: str, before: Tensor) -> Tensor:
 
 def update_state(e: Elaborator, s: Scope, x: ast.Update, value: Any) -> None:
     """`update mu = …`: takes effect with the step; the name is the new value from here on."""
-    path = joined(s.path, x.name.id) if s.instance is not None else ""
-    weight = e.states.get(path)
-    if weight is None or x.name.id not in s.vars:
-        close = nearest(x.name.id, [p.rpartition(".")[2] for p in e.states if p.rpartition(".")[0] == s.path])
+    if s.vars.get(x.name.id) is POISON:
+        raise Poisoned
+    if x.name.id not in s.states:
+        close = nearest(x.name.id, s.states)
         help_ = f"did you mean `{close}`?" if close else f"declare it: `state {x.name.id}: […] = zeros`"
         raise Problem("Z0605", f"{x.name.id} is no state of this block", x.name.span, help=help_)
-    old = s.vars[x.name.id]
+    path, old, frame = s.states[x.name.id]
+    weight = e.states[path]
+    if frame is not s.frame:
+        help_ = f"carry it, `from {x.name.id} = {x.name.id}`, and update it with the last one"
+        raise Problem("Z0605", f"the state {x.name.id} is declared outside of this scan", x.name.span, help=help_)
     new = cast(as_tensor(value, old.type.dtype, x.span), old.type.dtype)
     surplus = [label for label in new.order if label not in old.type.sizes]
     if surplus or any(new.type.sizes[n] != old.type.sizes[n] for n in new.order):
@@ -98,14 +103,14 @@ def _weight(
     e: Elaborator, s: Scope, instance: Instance, name: ast.Name, x: ast.Param | ast.State, what: str
 ) -> tuple[Weight, tuple[str, ...]]:
     """The record of a weight, and its labels in the graph here."""
-    path = joined(instance.path, name.id)
+    path = joined(s.path, name.id)
     axes = axes_of(e, s, x.type.axes)
     written = _interface(s, axes)
     typed_axes = [
         (label, _size(label, n, axis, name.id, what)) for label, (_, n, axis) in zip(written, axes, strict=True)
     ]
     type_ = Type(x.type.dtype or FLOAT, tuple(typed_axes))
-    known = instance.weights.setdefault(name.id, type_)
+    known = instance.weights.setdefault(path[len(instance.path) :].lstrip("."), type_)
     if known != type_:
         raise Problem(
             "Z0603",

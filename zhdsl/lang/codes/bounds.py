@@ -53,7 +53,7 @@ CODES: tuple[Code, ...] = (
     Code(
         "Z0907",
         "checking takes too long",
-        "Blocks and repetitions are written out while a spec is checked; after 500,000 steps it is given up. The "
+        "Blocks and repetitions are written out while a spec is checked; after 400,000 steps it is given up. The "
         "largest networks of the literature stay far below that. What is repeated at run time is a `scan`.",
         model("repeat 1000 { repeat 1000 { x = relu(x) } }\n  return x"),
         model("repeat 10 { repeat 10 { x = relu(x) } }\n  return x"),

@@ -62,7 +62,7 @@ def _prepared(graph: Graph) -> Graph:
 
 
 def _products(outputs: Sequence[Node]) -> Sequence[Node]:
-    """sum[B](g) for contract[B](a, b), or for a * sum[B](b), where g = a * b is there: what the checker makes of it."""
+    """sum[B](g) for contract[B](a, b), or a * sum[B](b), where g = a * b is there: what the checker makes of it."""
     there = set(topological(outputs))
 
     def summed(old: Node, new: dict[Node, Node]) -> Node | None:
@@ -93,7 +93,9 @@ def _lines(graph: Graph, name: str) -> Iterator[str]:
     arguments = {p: p.name if p.role == "counter" else names.fresh(p.name) for p in inputs}
     forward = frozenset(topological(p.node for p in graph.outputs if p.role != "grad"))
     results, hints = _results(graph, names)
-    writer = Writer(names, Notes(graph.names, graph.origins, hints, forward), [p.node for p in graph.outputs], 1)
+    batch = next((p.order[0] for p in graph.of_role("data") if len(p.order) > 1), "")
+    notes = Notes(graph.names, graph.origins, hints, forward, batch)
+    writer = Writer(names, notes, [p.node for p in graph.outputs], 1)
     for port, argument in arguments.items():
         writer.values[port.node] = Value(syntax.name(argument), port.order)
     writer.write(topological(p.node for p in _in_order(graph.outputs)))

@@ -113,9 +113,11 @@ def _neg(s: Scope, node: Node) -> Value:
     return Value(syntax.unary("-", value.expr), value.order, value.literal)
 
 
-def _function(s: Scope, node: Node) -> Value:
-    value = s.use(node.operands[0])
-    return Value(syntax.call(node.op.name, value.expr), value.order, value.literal)
+def function(s: Scope, node: Node) -> Value:
+    """A function of scalars that is called as its op is: so is one that no table knows yet."""
+    values = [s.use(x) for x in node.operands]
+    literal_ = all(v.literal for v in values)
+    return whole(node, Value(syntax.call(node.op.name, *(v.expr for v in values)), order_of(values), literal_))
 
 
 def _stop(s: Scope, node: Node) -> Value:
@@ -203,7 +205,7 @@ def _contract(s: Scope, node: Node) -> Value:
     a, b = (s.use(x) for x in node.operands)
     if not labels:
         return Value(syntax.binary("*", a.expr, b.expr), order_of((a, b)))
-    if len(labels) == 1 and (product := _matrix_product(s, node, a, b)):
+    if len(labels) == 1 and labels[0] != s.batch and (product := _matrix_product(s, node, a, b)):
         return product
     factors = syntax.binary("*", a.expr, b.expr)
     statics = list(map(syntax.name, in_order(labels, order_of((a, b)))))
@@ -277,7 +279,7 @@ RULES: dict[str, Rule] = {
     "or": _logic("or"),
     "not": _not,
     "neg": _neg,
-    **dict.fromkeys(("exp", "log", "sqrt", "tanh", "sin", "cos", "erf", "floor"), _function),
+    **dict.fromkeys(("exp", "log", "sqrt", "tanh", "sin", "cos", "erf", "floor"), function),
     "stop": _stop,
     "pow": _pow,
     "ipow": _ipow,

@@ -46,7 +46,14 @@ class Value:
 
 
 class Scope(Protocol):
-    """What printing one node may ask of the program around it."""
+    """What printing one node may ask of the program around it.
+
+    Attributes:
+        batch: the first axis of the data: nobody reads `x @ y` as a sum over the samples.
+    """
+
+    @property
+    def batch(self) -> str: ...
 
     def use(self, node: Node) -> Value:
         """The value of an operand (or of an operand's operand, where that stands in line)."""

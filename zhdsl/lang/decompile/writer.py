@@ -42,6 +42,7 @@ class Notes:
     origins: Mapping[Node, Origins]
     hints: Mapping[Node, str] = field(default_factory=dict)  # names of results, which are theirs alone
     forward: frozenset[Node] = frozenset()  # all others compute gradients
+    batch: str = ""  # the first axis of the first input
 
 
 class Writer:
@@ -68,6 +69,10 @@ class Writer:
         self._used: list[Node] = []
 
     # ------------------------------------------------------------ what rules ask (value.Scope)
+    @property
+    def batch(self) -> str:
+        return self.notes.batch
+
     def use(self, node: Node) -> Value:
         self._used.append(node)
         return self.values[node]
@@ -139,7 +144,7 @@ class Writer:
 
     def fitted(self, node: Node) -> Value:
         """The expression of a node; operands get names until it fits on a line."""
-        rule = RULES.get(node.op.name)
+        rule = RULES.get(node.op.name) or (scalars.function if node.op.family == "elementwise" else None)
         if rule is None:
             raise unsayable(node, "it is no value")
         while True:
