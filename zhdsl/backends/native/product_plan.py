@@ -1,0 +1,169 @@
+"""How a product is cut: into parts, blocks of sums, panels of columns, register blocks. Chosen by a small cost model.
+
+The loops, from outside: chunks of rows (what of `a` stays in L2), blocks of sums (a register sum is over at most
+`SUMS` terms, so long sums have two levels), panels of columns (packed into scratch where that pays), row blocks, and
+in the micro-kernel the block's sums. None of these cuts depends on `parts`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product as pairs
+from math import ceil, prod
+
+from zhdsl.backends.native.product_form import Form, Number, static_or
+
+SUMS = 1024
+"""Terms that are added one after the other, at most; blocks of them are added to each other in `out`."""
+UNKNOWN = 64
+"""What a run-time extent is taken for where only speed depends on it."""
+L1, L2 = 32 << 10, 1 << 20
+"""Bytes that a panel of b, and a chunk of a, may take."""
+PACK_ROWS, PACK_STRIDE = 48, 1024
+"""A panel that could be read in place is packed from this many rows on, if its rows lie this many bytes apart."""
+REGISTERS = {64: 32, 32: 16, 16: 32}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The cuts of one product.
+
+    Attributes:
+        lanes: elements of a vector.
+        box: whether a row block is `units` whole runs of the innermost row dim, not `units` steps along it.
+        units: of a full row block.  vectors: of a full panel.
+        sum_dim: index of the sums' dim that is cut; those outside it are loops of blocks, those inside whole in each.
+        sum_step: steps along it in one block.
+        pack: "" (b in place), "copy", "transpose" or "gather".
+        chunk: row blocks in one chunk, 0 for all.
+        cut: "rows" or "columns", what parts share out.
+        scratch: elements for a packed panel.
+    """
+
+    width: int
+    lanes: int
+    box: bool
+    units: int
+    vectors: int
+    sum_dim: int
+    sum_step: int
+    pack: str
+    chunk: int
+    cut: str
+    scratch: int
+
+
+def plan_of(form: Form, width: int) -> Plan:
+    """The plan with the least estimated time; of equal ones the first in a fixed order."""
+    lanes = width // form.itemsize
+    pack = packing(form)
+    box, units, vectors = register_block(form, lanes, REGISTERS[width], pack)
+    most = min(SUMS, max(64, L1 // (vectors * width))) if pack else SUMS
+    sum_dim, sum_step = cut_sums(form, most)
+    block = sum_step * prod(static_or(d.extent, 0) for d in form.sums[sum_dim + 1 :])
+    row_size = rows_in(form, box, units)
+    chunk = max(1, L2 // (block * form.itemsize * row_size)) if is_large(form) else 0
+    scratch = (block * vectors + 1) * lanes if pack else 0
+    return Plan(width, lanes, box, units, vectors, sum_dim, sum_step, pack, chunk, cut_of(form, lanes), scratch)
+
+
+def extents(dims: object) -> int:
+    """Elements of some dims, with a guess for what is known at run time only."""
+    return prod(static_or(d.extent, UNKNOWN) for d in dims)  # type: ignore[attr-defined]
+
+
+def is_large(form: Form) -> bool:
+    """Whether `a` exceeds what stays in L2 (or might)."""
+    known = all(isinstance(d.extent, int) for d in (*form.rows, *form.sums))
+    return not known or extents(form.rows) * extents(form.sums) * form.itemsize > L2
+
+
+def packing(form: Form) -> str:
+    """How a panel of b comes into scratch, or "" if it is read in place."""
+    if form.columns[-1].first != 1:
+        return "transpose" if form.sums[-1].second == 1 else "gather"
+    apart = static_or(form.sums[-1].second, PACK_STRIDE) * form.itemsize
+    pays = extents(form.rows) >= PACK_ROWS and apart >= PACK_STRIDE and extents(form.sums) >= 32
+    return "copy" if pays else ""
+
+
+def rows_in(form: Form, box: bool, units: int) -> int:
+    """Rows in a block of `units`."""
+    return units * (static_or(form.rows[-1].extent, 0) if box else 1)
+
+
+def cut_sums(form: Form, most: int) -> tuple[int, int]:
+    """Which dim of the sums is cut, and into steps of how many, so that no block has more than `most` terms."""
+    inner = 1
+    for i in reversed(range(len(form.sums))):
+        extent = form.sums[i].extent
+        if not isinstance(extent, int):
+            return i, max(1, most // inner)
+        if extent * inner > most:
+            step = max(1, most // inner)
+            return i, ceil(extent / ceil(extent / step))
+        inner *= extent
+    return 0, static_or(form.sums[0].extent, 1)
+
+
+def cut_of(form: Form, lanes: int) -> str:
+    """What parts share out: columns where there are many vectors of them (no panel is packed twice), else rows."""
+    outer = extents(form.columns[:-1])
+    vectors = outer * ceil(static_or(form.columns[-1].extent, UNKNOWN) / lanes)
+    return "columns" if vectors >= 16 and vectors * 4 >= extents(form.rows) else "rows"
+
+
+# ---------------------------------------------------------------- the cost model
+def register_block(form: Form, lanes: int, registers: int, pack: str) -> tuple[bool, int, int]:
+    """(box, units, vectors) of the block with the least estimated cycles."""
+    candidates = [
+        (cycles(form, lanes, box, units, vectors, pack), vectors, not box, units)
+        for vectors in range(1, 9)
+        for box, units in row_blocks(form, registers, vectors)
+    ]
+    _, vectors, plain, units = min(candidates)
+    return not plain, units, vectors
+
+
+def row_blocks(form: Form, registers: int, vectors: int) -> list[tuple[bool, int]]:
+    """What fits: accumulators, the panel's vectors and one broadcast, in one register less than there are."""
+    most = max(1, (registers - 1 - vectors - (vectors > 1)) // vectors)
+    if vectors > 1 and 2 * vectors + 1 >= registers:
+        return [(False, 1)]
+    inner = form.rows[-1].extent
+    plain = [(False, units) for units in range(1, min(most, static_or(inner, most)) + 1)]
+    if len(form.rows) < 2 or not isinstance(inner, int) or not is_static(form.rows[-2:]):
+        return plain
+    outer = static_or(form.rows[-2].extent, most)
+    return plain + [(True, units) for units in range(2, min(most // inner, outer) + 1)]
+
+
+def is_static(dims: object) -> bool:
+    """Whether the strides are known."""
+    return all(isinstance(s, int) for d in dims for s in (d.first, d.second))  # type: ignore[attr-defined]
+
+
+def cycles(form: Form, lanes: int, box: bool, units: int, vectors: int, pack: str) -> float:
+    """Estimated cycles of the whole product with one core's two multiply-add units and two loads per cycle."""
+    blocked = form.rows[-2] if box else form.rows[-1]
+    rest = form.rows[:-2] if box else form.rows[:-1]
+    per_unit = rows_in(form, box, 1)
+    counts = [(n, units_of * per_unit) for n, units_of in shares(blocked.extent, units)]
+    columns = shares(form.columns[-1].extent, vectors * lanes)
+    widths = [(n, ceil(w / lanes)) for n, w in columns]
+    terms = extents(form.sums)
+    once = sum(n * k * block_cycles(m, v, terms) for (n, m), (k, v) in pairs(counts, widths))
+    return once * extents(rest) * extents(form.columns[:-1])
+
+
+def shares(extent: Number, step: int) -> list[tuple[float, int]]:
+    """(how many, of which size) when `extent` is cut into steps; an unknown one is taken for many full steps."""
+    if not isinstance(extent, int):
+        return [(UNKNOWN / step, step)]
+    return [(n, size) for n, size in ((extent // step, step), (1, extent % step)) if n and size]
+
+
+def block_cycles(rows: int, vectors: int, terms: int) -> float:
+    """Cycles of one register block: bound by multiply-adds, by loads or by the latency of a sum; then its ends."""
+    step = max(rows * vectors / 2, (rows + vectors) / 2, vectors * 1.5, 4)
+    return terms * (step + 0.25) + rows * vectors + 20
