@@ -60,7 +60,8 @@ def block_source(name: str, form: Form, plan: Plan, v: Variant) -> str:
     vector = vector_name(form.dtype)
     rows = row_offsets(form, plan, v.units)
     names = [[f"s{m}_{j}" for j in range(v.vectors)] for m in range(len(rows))]
-    mask = f"  const {vector}_mask mask = {vector}_first(n - {(v.vectors - 1) * plan.lanes});" if v.partial else ""
+    masked = v.partial and (not plan.pack or form.columns[-1].second == 1)
+    mask = f"  const {vector}_mask mask = {vector}_first(n - {(v.vectors - 1) * plan.lanes});" if masked else ""
     lines = [
         f"static __attribute__((noinline)) void {v.name(name)}(const {t} *restrict a, const {t} *restrict b,",
         f"    {t} *restrict out, const long *z, long steps, long n, int add) {{",
@@ -111,7 +112,8 @@ def packed_sums(form: Form, plan: Plan) -> list[Dim]:
     dims = [Dim(plan.sum_step if whole else "steps", cut.first, cut.second), *form.sums[plan.sum_dim + 1 :]]
     if not plan.pack:
         return dims
-    stride, packed = plan.vectors * plan.lanes, []
+    stride = plan.vectors * plan.lanes
+    packed: list[Dim] = []
     for d in reversed(dims):
         packed.insert(0, Dim(d.extent, d.first, stride))
         stride *= d.extent if isinstance(d.extent, int) else 1
@@ -121,8 +123,13 @@ def packed_sums(form: Form, plan: Plan) -> list[Dim]:
 def step_source(
     form: Form, plan: Plan, v: Variant, rows: list[tuple[Number, Number]], names: list[list[str]], a: str, b: str
 ) -> Iterator[str]:
-    """One term: the panel's vectors, and for each row a broadcast times them."""
+    """One term: the panel's vectors, and for each row a broadcast times them.
+
+    The empty assembly hides from the compiler that the next term reads what this one has read (neighbouring pixels of
+    a convolution): GCC would carry those broadcasts over in registers that the accumulators need, and spill.
+    """
     vector = vector_name(form.dtype)
+    yield f'__asm__("" : "+r"({a}), "+r"({b}));'
     for j in range(v.vectors):
         place = f"{b} + {j * plan.lanes}"
         partial = v.partial and j == v.vectors - 1 and not plan.pack

@@ -181,7 +181,9 @@ def aligned_panel(form: Form, plan: Plan) -> list[str]:
     if not plan.pack:
         return []
     size = plan.width - 1
-    return [f"{form.ctype} *panel = ({form.ctype} *)(((__UINTPTR_TYPE__)scratch + {size}) & ~(__UINTPTR_TYPE__){size});"]
+    return [
+        f"{form.ctype} *panel = ({form.ctype} *)(((__UINTPTR_TYPE__)scratch + {size}) & ~(__UINTPTR_TYPE__){size});"
+    ]
 
 
 def pack_source(name: str, form: Form, plan: Plan) -> list[str]:
@@ -196,44 +198,29 @@ def pack_source(name: str, form: Form, plan: Plan) -> list[str]:
     for i in reversed(range(len(dims) - 1)):
         body = loop(f"for (long k{i} = 0; k{i} < {dims[i].extent}; k{i}++, b{i} += {dims[i].second})", [
             f"const {t} *b{i + 1} = b{i};", *body])  # fmt: skip
-    head = f"static __attribute__((noinline)) void {name}_pack(const {t} *b0, {t} *panel, const long *z, long steps, long n)"
-    return loop(head, ["(void)z;", *body])
+    head = f"static __attribute__((noinline)) void {name}_pack(const {t} *b0, {t} *panel, const long *z, long steps,"
+    return loop(f"{head}\n    long n)", ["(void)z;", *body])
 
 
 def pack_copy(form: Form, plan: Plan, d: Dim, b: str) -> list[str]:
     """Columns lie side by side: vectors, and one element at a time in the last panel."""
     v, wide = vector_name(form.dtype), plan.vectors * plan.lanes
-    moves = [
-        f"*({v} *)(to + {j * plan.lanes}) = *(const {v} *)(from + {j * plan.lanes});" for j in range(plan.vectors)
-    ]
+    moves = [f"*({v} *)(to + {j * plan.lanes}) = *(const {v} *)(from + {j * plan.lanes});" for j in range(plan.vectors)]
     pointers = f"const {form.ctype} *from = {b} + k * ({d.second}); {form.ctype} *to = panel + k * {wide};"
     by_vector = loop(f"for (long k = 0; k < {d.extent}; k++)", [pointers, *moves])
     return [*loop(f"if (n == {wide})", by_vector)[:-1], *loop("} else", pack_gather(form, plan, d, b))]
 
 
-def pack_gather(form: Form, plan: Plan, d: Dim, b: str, start: str = "long k = 0") -> list[str]:
+def pack_gather(form: Form, plan: Plan, d: Dim, b: str) -> list[str]:
     """One element at a time."""
-    wide, stride = plan.vectors * plan.lanes, form.columns[-1].first
-    value = f"j < n ? {b}[k * ({d.second}) + j * ({stride})] : 0"
-    return loop(
-        f"for ({start}; k < {d.extent}; k++)",
-        [f"for (long j = 0; j < {wide}; j++) panel[k * {wide} + j] = {value};"],
-    )
+    v, wide = vector_name(form.dtype), plan.vectors * plan.lanes
+    return [f"{v}_gather({b}, {d.second}, {form.columns[-1].first}, panel, {wide}, {wide}, {d.extent}, n);"]
 
 
 def pack_transpose(form: Form, plan: Plan, d: Dim, b: str) -> list[str]:
     """The sums lie side by side: square tiles of vectors, and one element at a time at the edges."""
-    v, wide, lanes, stride = vector_name(form.dtype), plan.vectors * plan.lanes, plan.lanes, form.columns[-1].first
-    tile = f"{v}_transpose({b} + j * ({stride}) + k, {stride}, panel + k * {wide} + j, {wide});"
-    edge = (
-        f"for (long i = k; i < k + {lanes}; i++) for (long c = j; c < j + {lanes}; c++) "
-        f"panel[i * {wide} + c] = c < n ? {b}[c * ({stride}) + i] : 0;"
-    )
-    tiles = loop(
-        f"for (; k + {lanes} <= {d.extent}; k += {lanes})",
-        [f"for (long j = 0; j < {wide}; j += {lanes}) {{ if (j + {lanes} <= n) {tile} else {edge} }}"],
-    )
-    return ["{ long k = 0;", *indent(tiles), *indent(pack_gather(form, plan, d, b, "")), "}"]
+    v, wide = vector_name(form.dtype), plan.vectors * plan.lanes
+    return [f"{v}_transpose({b}, {form.columns[-1].first}, panel, {wide}, {d.extent}, n);"]
 
 
 PACKERS = {"copy": pack_copy, "transpose": pack_transpose, "gather": pack_gather}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import product as pairs
 from math import ceil, prod
 
-from zhdsl.backends.native.product_form import Form, Number, static_or
+from zhdsl.backends.native.product_form import Dim, Form, Number, static_or
 
 SUMS = 1024
 """Terms that are added one after the other, at most; blocks of them are added to each other in `out`."""
@@ -55,21 +55,30 @@ class Plan:
 
 def plan_of(form: Form, width: int) -> Plan:
     """The plan with the least estimated time; of equal ones the first in a fixed order."""
-    lanes = width // form.itemsize
     pack = packing(form)
-    box, units, vectors = register_block(form, lanes, REGISTERS[width], pack)
-    most = min(SUMS, max(64, L1 // (vectors * width))) if pack else SUMS
-    sum_dim, sum_step = cut_sums(form, most)
-    block = sum_step * prod(static_or(d.extent, 0) for d in form.sums[sum_dim + 1 :])
+    lanes = width // form.itemsize
+    return plan_with(form, width, pack, *register_block(form, lanes, REGISTERS[width], pack))
+
+
+def plan_with(form: Form, width: int, pack: str, box: bool, units: int, vectors: int) -> Plan:
+    """The plan that follows from a way to read b and a register block."""
+    lanes = width // form.itemsize
+    sum_dim, sum_step = cut_sums(form, most_terms(pack, vectors * width))
+    block = sum_step * prod([static_or(d.extent, 0) for d in form.sums[sum_dim + 1 :]])
     row_size = rows_in(form, box, units)
     chunk = max(1, L2 // (block * form.itemsize * row_size)) if is_large(form) else 0
     scratch = (block * vectors + 1) * lanes if pack else 0
     return Plan(width, lanes, box, units, vectors, sum_dim, sum_step, pack, chunk, cut_of(form, lanes), scratch)
 
 
-def extents(dims: object) -> int:
+def most_terms(pack: str, row_bytes: int) -> int:
+    """Terms of one block of sums: what of a packed panel stays in L1, and not too many for one register sum."""
+    return min(SUMS, max(64, L1 // row_bytes)) if pack else SUMS
+
+
+def extents(dims: tuple[Dim, ...]) -> int:
     """Elements of some dims, with a guess for what is known at run time only."""
-    return prod(static_or(d.extent, UNKNOWN) for d in dims)  # type: ignore[attr-defined]
+    return prod([static_or(d.extent, UNKNOWN) for d in dims])
 
 
 def is_large(form: Form) -> bool:
@@ -118,7 +127,7 @@ def register_block(form: Form, lanes: int, registers: int, pack: str) -> tuple[b
     """(box, units, vectors) of the block with the least estimated cycles."""
     candidates = [
         (cycles(form, lanes, box, units, vectors, pack), vectors, not box, units)
-        for vectors in range(1, 9)
+        for vectors in range(1, 9 if extents(form.rows) < 5 else 5)
         for box, units in row_blocks(form, registers, vectors)
     ]
     _, vectors, plain, units = min(candidates)
@@ -138,9 +147,9 @@ def row_blocks(form: Form, registers: int, vectors: int) -> list[tuple[bool, int
     return plain + [(True, units) for units in range(2, min(most // inner, outer) + 1)]
 
 
-def is_static(dims: object) -> bool:
+def is_static(dims: tuple[Dim, ...]) -> bool:
     """Whether the strides are known."""
-    return all(isinstance(s, int) for d in dims for s in (d.first, d.second))  # type: ignore[attr-defined]
+    return all(isinstance(s, int) for d in dims for s in (d.first, d.second))
 
 
 def cycles(form: Form, lanes: int, box: bool, units: int, vectors: int, pack: str) -> float:
@@ -152,7 +161,8 @@ def cycles(form: Form, lanes: int, box: bool, units: int, vectors: int, pack: st
     columns = shares(form.columns[-1].extent, vectors * lanes)
     widths = [(n, ceil(w / lanes)) for n, w in columns]
     terms = extents(form.sums)
-    once = sum(n * k * block_cycles(m, v, terms) for (n, m), (k, v) in pairs(counts, widths))
+    blocks = ceil(terms / most_terms(pack, vectors * lanes * form.itemsize))
+    once = sum(n * k * block_cycles(m, v, terms, blocks, pack) for (n, m), (k, v) in pairs(counts, widths))
     return once * extents(rest) * extents(form.columns[:-1])
 
 
@@ -163,7 +173,11 @@ def shares(extent: Number, step: int) -> list[tuple[float, int]]:
     return [(n, size) for n, size in ((extent // step, step), (1, extent % step)) if n and size]
 
 
-def block_cycles(rows: int, vectors: int, terms: int) -> float:
-    """Cycles of one register block: bound by multiply-adds, by loads or by the latency of a sum; then its ends."""
-    step = max(rows * vectors / 2, (rows + vectors) / 2, vectors * 1.5, 4)
-    return terms * (step + 0.25) + rows * vectors + 20
+def block_cycles(rows: int, vectors: int, terms: int, blocks: int, pack: str) -> float:
+    """Cycles of one register block: bound by multiply-adds, by loads or by the latency of a sum; then its ends.
+
+    What the loads add is fitted to measurements: a panel in place comes from L2 more often than a packed one.
+    """
+    bound = max(rows * vectors / 2, (rows + vectors) / 2, 4)
+    loads = 0.2 + 0.1 * rows + (0.12 if pack else 0.25) * vectors
+    return terms * (bound + loads) + blocks * (2 * rows * vectors + 20)

@@ -42,6 +42,24 @@ static inline void {v}_store_part({t} *p, {v} x, {v}_mask n) {{
 #endif
 """
 
+PANELS = """\
+static __attribute__((noinline, noclone, unused)) void {v}_gather(const {t} *from, long step, long apart, {t} *to,
+    long wide, long stride, long steps, long n) {{
+  for (long k = 0; k < steps; k++) {{
+    for (long j = 0; j < n; j++) to[k * stride + j] = from[k * step + j * apart];
+    for (long j = n; j < wide; j++) to[k * stride + j] = 0;
+  }}
+}}
+static __attribute__((noinline, noclone, unused)) void {v}_transpose(const {t} *from, long apart, {t} *to, long wide,
+    long steps, long n) {{
+  const long whole_n = n - n % {lanes}, whole_steps = steps - steps % {lanes};
+  for (long k = 0; k < whole_steps; k += {lanes})
+    for (long j = 0; j < whole_n; j += {lanes}) {v}_tile(from + j * apart + k, apart, to + k * wide + j, wide);
+  {v}_gather(from + whole_n * apart, 1, apart, to + whole_n, wide - whole_n, wide, whole_steps, n - whole_n);
+  {v}_gather(from + whole_steps, 1, apart, to + whole_steps * wide, wide, wide, steps - whole_steps, n);
+}}
+"""
+
 SHUFFLE = """\
 #ifdef __clang__
 #define PRODUCT_SHUFFLE(ints, x, y, ...) __builtin_shufflevector(x, y, __VA_ARGS__)
@@ -65,7 +83,8 @@ def prelude_of(dtype: str, ctype: str, integer: str, itemsize: int, suffix: str,
     return (
         f"typedef {ctype} {v}_full __attribute__((vector_size({width})));\n"
         f"typedef {ctype} {v} __attribute__((vector_size({width}), aligned({itemsize}), may_alias));\n"
-        f"typedef {integer} {v}_ints __attribute__((vector_size({width})));\n{mask}{transpose(v, ctype, lanes)}"
+        f"typedef {integer} {v}_ints __attribute__((vector_size({width})));\n{mask}{tile(v, ctype, lanes)}"
+        + PANELS.format(v=v, t=ctype, lanes=lanes)
     )
 
 
@@ -74,7 +93,7 @@ def vector_name(dtype: str) -> str:
     return f"product_{dtype}"
 
 
-def transpose(v: str, ctype: str, lanes: int) -> str:
+def tile(v: str, ctype: str, lanes: int) -> str:
     """A square tile of vectors, transposed by exchanging ever larger blocks: log2(lanes) rounds of `lanes` shuffles."""
     lines = [f"  {v}_full x{i} = *(const {v} *)(from + {i} * apart);" for i in range(lanes)]
     step, names, fresh = 1, [f"x{i}" for i in range(lanes)], 0
@@ -90,5 +109,5 @@ def transpose(v: str, ctype: str, lanes: int) -> str:
                 lines.append(f"  {v}_full {result[index]} = PRODUCT_SHUFFLE({v}_ints, {pair[0]}, {pair[1]}, {picks});")
         names, step = result, step * 2
     lines += [f"  *({v} *)(to + {i} * stride) = {name};" for i, name in enumerate(names)]
-    head = f"static __attribute__((noinline, unused)) void {v}_transpose"
+    head = f"static __attribute__((noinline, noclone, unused)) void {v}_tile"
     return "\n".join([f"{head}(const {ctype} *from, long apart, {ctype} *to, long stride) {{", *lines, "}", ""])
