@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+NARROW = 4
+"""Columns that are too few for a vector."""
+
 Number = int | str
 """A static number, or a C expression of type long (a run-time size such as `z[0]`)."""
 
@@ -41,7 +44,7 @@ class Product:
 class Form:
     """A product in its normal form: at least one dim of each kind, none of extent 1 beside others, none to merge.
 
-    `swapped` says that `a` and `b` have changed places: rows were columns, because only rows are contiguous in out.
+    `swapped` says that `a` and `b` have changed places: rows were columns (`better_swapped`).
     """
 
     rows: tuple[Dim, ...]
@@ -63,11 +66,25 @@ class Form:
 def normal(p: Product) -> Form:
     """The same product, dims of extent 1 dropped, neighbours merged, the contiguous side of `out` as columns."""
     rows, columns, sums = (merged(dims) for dims in (p.rows, p.columns, p.sums))
-    swapped = columns[-1].second != 1 and rows[-1].second == 1
+    swapped = better_swapped(rows, columns, sums)
     if swapped:
         rows, columns = columns, rows
         sums = tuple(replace(d, first=d.second, second=d.first) for d in sums)
     return Form(rows, columns, sums, p.dtype, p.accumulate, swapped)
+
+
+def better_swapped(rows: tuple[Dim, ...], columns: tuple[Dim, ...], sums: tuple[Dim, ...]) -> bool:
+    """Whether vectors should run along the rows.
+
+    They should if only there `out` is contiguous, or if the columns would fill a small part of a vector: then the
+    elements of `out` are stored one at a time, but there are few of them to each term.
+    """
+    if columns[-1].second != 1 and rows[-1].second == 1:
+        return True
+    few = len(columns) == 1 and columns[0].extent in range(1, NARROW + 1)
+    wide = static_or(rows[-1].extent, 4 * NARROW) >= 4 * NARROW
+    terms = static_or(sums[-1].extent, 2 * NARROW)
+    return few and wide and terms >= 2 * NARROW and (rows[-1].first == 1 or sums[-1].first == 1)
 
 
 def merged(dims: tuple[Dim, ...]) -> tuple[Dim, ...]:

@@ -21,6 +21,10 @@ L1, L2 = 32 << 10, 1 << 20
 """Bytes that a panel of b, and a chunk of a, may take."""
 PACK_ROWS, PACK_STRIDE = 48, 1024
 """A panel that could be read in place is packed from this many rows on, if its rows lie this many bytes apart."""
+PACKING = 8
+"""Packing a panel costs as much as using it for this many rows (a quarter of a cycle per element)."""
+SHARED = 250_000
+"""Cycles from which on a product is worth sharing out, and blocks are chosen for that too."""
 REGISTERS = {64: 32, 32: 16, 16: 32}
 
 
@@ -68,7 +72,8 @@ def plan_with(form: Form, width: int, pack: str, box: bool, units: int, vectors:
     row_size = rows_in(form, box, units)
     chunk = max(1, L2 // (block * form.itemsize * row_size)) if is_large(form) else 0
     scratch = (block * vectors + 1) * lanes if pack else 0
-    return Plan(width, lanes, box, units, vectors, sum_dim, sum_step, pack, chunk, cut_of(form, lanes), scratch)
+    _, cut = cuts(form, lanes, pack, box, units, vectors)
+    return Plan(width, lanes, box, units, vectors, sum_dim, sum_step, pack, chunk, cut, scratch)
 
 
 def most_terms(pack: str, row_bytes: int) -> int:
@@ -115,11 +120,21 @@ def cut_sums(form: Form, most: int) -> tuple[int, int]:
     return 0, static_or(form.sums[0].extent, 1)
 
 
-def cut_of(form: Form, lanes: int) -> str:
-    """What parts share out: columns where there are many vectors of them (no panel is packed twice), else rows."""
-    outer = extents(form.columns[:-1])
-    vectors = outer * ceil(static_or(form.columns[-1].extent, UNKNOWN) / lanes)
-    return "columns" if vectors >= 16 and vectors * 4 >= extents(form.rows) else "rows"
+def cuts(form: Form, lanes: int, pack: str, box: bool, units: int, vectors: int) -> tuple[float, str]:
+    """(time lost, "rows" or "columns"): what parts should share out, and the factor of time that it costs.
+
+    Whole blocks are shared out, so the last part may wait; parts that share out rows each pack all panels.
+    """
+    dims = form.rows[:-1] if box else form.rows
+    row_blocks = extents(dims[:-1]) * ceil(static_or(dims[-1].extent, UNKNOWN) / units)
+    panels = extents(form.columns[:-1]) * ceil(static_or(form.columns[-1].extent, UNKNOWN) / (vectors * lanes))
+    again = PACKING / extents(form.rows) if pack else 0
+    return min((imbalance(row_blocks) + again, "rows"), (imbalance(panels), "columns"))
+
+
+def imbalance(blocks: int) -> float:
+    """How much longer the longest of a few parts takes than their mean, for 2 and for 4 parts."""
+    return sum(ceil(blocks / parts) * parts / blocks for parts in (2, 4)) / 2
 
 
 # ---------------------------------------------------------------- the cost model
@@ -153,7 +168,7 @@ def is_static(dims: tuple[Dim, ...]) -> bool:
 
 
 def cycles(form: Form, lanes: int, box: bool, units: int, vectors: int, pack: str) -> float:
-    """Estimated cycles of the whole product with one core's two multiply-add units and two loads per cycle."""
+    """Estimated cycles of the whole product: two multiply-add units, two loads per cycle, a few cores."""
     blocked = form.rows[-2] if box else form.rows[-1]
     rest = form.rows[:-2] if box else form.rows[:-1]
     per_unit = rows_in(form, box, 1)
@@ -163,7 +178,8 @@ def cycles(form: Form, lanes: int, box: bool, units: int, vectors: int, pack: st
     terms = extents(form.sums)
     blocks = ceil(terms / most_terms(pack, vectors * lanes * form.itemsize))
     once = sum(n * k * block_cycles(m, v, terms, blocks, pack) for (n, m), (k, v) in pairs(counts, widths))
-    return once * extents(rest) * extents(form.columns[:-1])
+    total = once * extents(rest) * extents(form.columns[:-1])
+    return total * cuts(form, lanes, pack, box, units, vectors)[0] if total >= SHARED else total
 
 
 def shares(extent: Number, step: int) -> list[tuple[float, int]]:
