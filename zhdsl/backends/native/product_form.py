@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-NARROW = 4
-"""Columns that are too few for a vector."""
+NARROW, VERY_NARROW = 12, 4
+"""Columns that are too few for a vector, if the other operand's rows are contiguous, and if it must be transposed."""
+UNKNOWN_TERMS = 64
+"""What a run-time extent of the sums is taken for, where only speed depends on it."""
 
 Number = int | str
 """A static number, or a C expression of type long (a run-time size such as `z[0]`)."""
@@ -81,10 +83,11 @@ def better_swapped(rows: tuple[Dim, ...], columns: tuple[Dim, ...], sums: tuple[
     """
     if columns[-1].second != 1 and rows[-1].second == 1:
         return True
-    few = len(columns) == 1 and columns[0].extent in range(1, NARROW + 1)
-    wide = static_or(rows[-1].extent, 4 * NARROW) >= 4 * NARROW
-    terms = static_or(sums[-1].extent, 2 * NARROW)
-    return few and wide and terms >= 2 * NARROW and (rows[-1].first == 1 or sums[-1].first == 1)
+    if len(columns) > 1 or not isinstance(columns[0].extent, int) or static_or(rows[-1].extent, 16) < 16:
+        return False
+    terms = static_or(sums[-1].extent, UNKNOWN_TERMS)
+    in_place = columns[0].extent <= NARROW and rows[-1].first == 1 and terms >= 64
+    return in_place or (columns[0].extent <= VERY_NARROW and sums[-1].first == 1 and terms >= 8)
 
 
 def merged(dims: tuple[Dim, ...]) -> tuple[Dim, ...]:
