@@ -6,7 +6,8 @@
     ├── BackendError    the machine: no compiler, no driver, out of memory
     └── TrainingError   the run: data, non-finite values, checkpoints
 
-Nothing else leaves the public interface on account of bad input.
+Nothing else leaves the public interface on account of bad input. A `Notice` is no error: a warning in one line that
+something works, but not as well as it could.
 """
 
 from __future__ import annotations
@@ -66,3 +67,7 @@ class BackendError(ZhError):
 
 class TrainingError(ZhError):
     """A run cannot go on: data that do not fit, values that are not finite, a checkpoint that is not whole."""
+
+
+class Notice(RuntimeWarning):
+    """The work goes on, but not as it should: kernels that are not kept, a device that another one stands in for."""

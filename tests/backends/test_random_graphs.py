@@ -7,7 +7,7 @@ import pytest
 from tests.backends.harness import case_of, compare
 from tests.backends.random_graphs import SIZES, Maker
 from zhdsl.backends.numpy.backend import NumpyExecutable
-from zhdsl.schedule import pieces, schedule
+from zhdsl.schedule import pieces, schedule, tiling
 from zhdsl.schedule.memory import plan
 
 
@@ -74,3 +74,15 @@ def test_running_twice_gives_the_same_bits(seed: int) -> None:
     executable = NumpyExecutable(schedule(case.graph), "f32")
     first, second = (executable.run(case.inputs, sizes=SIZES) for _ in range(2))
     assert all(first[key].tobytes() == second[key].tobytes() for key in first)
+
+
+@pytest.mark.parametrize("seed", range(2100, 2130))
+def test_programs_for_c_mean_the_same(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tiled kernels, run by this backend step by step; every other seed in tiny pieces."""
+    if seed % 2:
+        monkeypatch.setattr(tiling, "PIECE", 8)
+        monkeypatch.setattr(tiling, "SMALL", 0)
+    maker = Maker(seed, 8)
+    case = case_of(maker.graph, maker.values, SIZES)
+    program = schedule(case.graph, direct=True)
+    compare(NumpyExecutable(program, "f64").run(case.inputs, sizes=SIZES), case.wanted, "f64")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from io import TextIOWrapper
+
+from zhdsl.errors import Notice
 
 _BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 _CONTROL = [chr(i) for i in (*range(0x20), *range(0x7F, 0xA0)) if chr(i) not in "\n\t"]
@@ -24,8 +27,15 @@ def complain(text: str) -> None:
         return
 
 
+def show_notice(message: Warning | str, category: type[Warning], *more: object, **named: object) -> None:
+    """Prints a warning as a user reads it: one line, without a place in our code."""
+    complain(f"note: {message}")
+
+
 def prepare_streams() -> None:
-    """Makes standard output and error usable: a closed one swallows, a narrow encoding replaces."""
+    """Makes standard output and error usable: a closed one swallows, a narrow encoding replaces; a notice is a line."""
+    warnings.showwarning = show_notice
+    warnings.simplefilter("always", Notice)
     sys.stdout = sys.stdout or _nowhere()
     sys.stderr = sys.stderr or _nowhere()
     if isinstance(sys.stdout, TextIOWrapper):

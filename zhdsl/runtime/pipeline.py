@@ -8,11 +8,14 @@ Checking yields graphs, so lowering is part of it; differentiating is `step.step
 
 from __future__ import annotations
 
+import os
+import warnings
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from zhdsl.errors import BackendError
+from zhdsl.errors import BackendError, Notice
 from zhdsl.source import Source
 
 if TYPE_CHECKING:
@@ -84,7 +87,14 @@ def compile_graph(graph: Graph, device: str = "auto", dtype: str = "float32") ->
         BackendError: there is no such device, or it lacks something here; the message names what.
     """
     require(device, dtype)
-    return _COMPILERS[chosen(device)](graph, dtype)
+    name = chosen(device)
+    try:
+        return _COMPILERS[name](graph, dtype)
+    except BackendError as error:
+        if device != "auto" or name == "numpy":
+            raise
+        stand_in(name, error)
+        return _numpy(graph, dtype)
 
 
 def require(device: str, dtype: str) -> None:
@@ -110,8 +120,29 @@ def devices() -> tuple[str, ...]:
 
 
 def chosen(device: str) -> str:
-    """The device that is meant by a name: `auto` is the fastest one that there is."""
-    return "numpy" if device == "auto" else device
+    """The device that is meant by a name: `auto` is `$ZH_DEVICE`, else the fastest one that works here.
+
+    Where that is not the best one that there could be, a `Notice` says why, once.
+    """
+    if device != "auto":
+        return device
+    return os.environ.get("ZH_DEVICE") or _fastest()
+
+
+@lru_cache(maxsize=1)
+def _fastest() -> str:
+    from zhdsl.backends.native import toolchain
+
+    reason = toolchain.reason()
+    if reason:
+        stand_in("native", reason)
+    return "numpy" if reason else "native"
+
+
+def stand_in(name: str, reason: object) -> None:
+    """Say in one line that NumPy computes instead of a device."""
+    first = str(reason).partition("\n")[0]
+    warnings.warn(f"NumPy computes, slower, since device {name} cannot: {first}", Notice, stacklevel=3)
 
 
 class _Compiled:
@@ -146,15 +177,27 @@ def _numpy(graph: Graph, dtype: str) -> Executable:
     return _Compiled(backend.compile(schedule(optimized(graph)), SHORT[dtype]))
 
 
+def _native(graph: Graph, dtype: str) -> Executable:
+    from zhdsl.backends import native as backend
+    from zhdsl.schedule import schedule
+
+    executable = backend.compile(schedule(optimized(graph), direct=True), SHORT[dtype])
+    backend.prepare([executable])
+    return _Compiled(executable)
+
+
 def _reference(graph: Graph, dtype: str) -> Executable:
     from zhdsl.runtime.reference import Reference
 
     return Reference(graph, dtype)
 
 
-_COMPILERS: dict[str, Callable[[Graph, str], Executable]] = {"numpy": _numpy, "reference": _reference}
+_COMPILERS: dict[str, Callable[[Graph, str], Executable]] = {
+    "native": _native,
+    "numpy": _numpy,
+    "reference": _reference,
+}
 MISSING = {
-    "native": "the backend that compiles C is not part of this version",
     "cuda": "the backend for NVIDIA GPUs is not part of this version",
     "gpu": "the backend for NVIDIA GPUs is not part of this version",
 }

@@ -31,9 +31,11 @@ def forward(tape: Tape, items: list[Item], outputs: Sequence[View]) -> tuple[lis
 def _updates_last(tape: Tape, items: Sequence[Item]) -> list[Item]:
     """The items with what only updates held buffers behind all that may read their old contents."""
     readers = Counter(name for s in steps_of(items) for name in {v.buffer for v in s.inputs})
+    writers = Counter(s.output.buffer for s in steps_of(items))  # a carry is written before its loop and in it
     steps = [item for item in items if isinstance(item, Step)]
     commits = {id(s): s for s in steps if isinstance(s.op, Copy) and tape.buffers[s.output.buffer].place == "held"}
-    only_these = {s.inputs[0].buffer for s in commits.values() if readers[s.inputs[0].buffer] == 1}
+    sources = {s.inputs[0].buffer for s in commits.values()}
+    only_these = {name for name in sources if readers[name] == writers[name] == 1}
     late = {id(s): s for s in steps if isinstance(s.op, Elementwise) and s.output.buffer in only_these}
     rest = (item for item in items if id(item) not in commits and id(item) not in late)
     return [*rest, *late.values(), *commits.values()]

@@ -50,17 +50,17 @@ def place_product(tape: Tape, node: Node, a: View, b: View) -> View:
         The result's place; labels along which both operands merely repeat are left out.
     """
     assert isinstance(node.op, Contract)
-    a, b, labels = _plain(tape, a, b, node.op.labels)
+    a, b, labels = plain(tape, a, b, node.op.labels)
     if not labels:
         order = tuple(dict.fromkeys((*a.labels, *b.labels)))
         return tape.step(Mul(), (a, b), node.type.dtype, [(n, node.type.sizes[n]) for n in order], node)
-    sides = _sides(a, b, labels)
+    sides = sides_of(a, b, labels)
     if not sides.outer(sides.big) and not sides.outer(sides.small) and not _dots(sides):
         return _weighed(tape, node, sides)
     return _multiplied(tape, node, sides, result_order(sides, tape.layout.wishes.get(node)))
 
 
-def _plain(tape: Tape, a: View, b: View, labels: Sequence[str]) -> tuple[View, View, tuple[str, ...]]:
+def plain(tape: Tape, a: View, b: View, labels: Sequence[str]) -> tuple[View, View, tuple[str, ...]]:
     """The operands without labels along which one of them repeats: sums over those concern the other one alone."""
     for label in labels:
         if label not in a.varying and label not in b.varying:
@@ -78,7 +78,8 @@ def _summed(tape: Tape, view: View, labels: Sequence[str]) -> View:
     return tape.step(Sum(tuple(labels)), (view,), tape.buffers[view.buffer].dtype, axes)
 
 
-def _sides(a: View, b: View, labels: Sequence[str]) -> Sides:
+def sides_of(a: View, b: View, labels: Sequence[str]) -> Sides:
+    """The operands of a contraction by size, with the roles of their labels."""
     swapped = _weight(b) > _weight(a)
     big, small = (b, a) if swapped else (a, b)
     batch = tuple(n for n in by_stride(big) if n in small.sizes and n not in labels)

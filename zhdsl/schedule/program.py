@@ -86,7 +86,8 @@ class Tile:
 class Kernel:
     """Steps that run as one, in this order, piece by piece where there is a tile.
 
-    `family` is that of the steps; `contract` may copy its operands into scratch before and fold its result after.
+    `family` is that of the steps; `contract` may copy its operands into scratch before and fold its result after;
+    `tiled` has steps of all families. `totals` are buffers that start at zero and are whole when all pieces are done.
     """
 
     name: str
@@ -94,6 +95,7 @@ class Kernel:
     steps: tuple[Step, ...]
     tile: Tile | None = None
     origins: Origins = frozenset()
+    totals: tuple[str, ...] = ()
 
     @cached_property
     def nodes(self) -> tuple[Node, ...]:
@@ -123,6 +125,7 @@ class Kernel:
 
     def __str__(self) -> str:
         tile = f" by {self.tile.size} of {self.tile.label}" if self.tile else ""
+        tile += f", totals {', '.join(self.totals)}" if self.totals else ""
         head = f"{self.name} {self.family}{tile}"
         return "\n".join([f"{head:<88}{places_text(self.origins)}".rstrip(), *(f"    {s}" for s in self.steps)])
 

@@ -15,7 +15,7 @@ from zhdsl.ops.elementwise import Cast, Stop
 from zhdsl.ops.families import Elementwise, Index, Random, Reduce, Source
 from zhdsl.ops.loop import TUPLE, Override, Project, Scan
 from zhdsl.ops.window import Fold, Window
-from zhdsl.schedule import loops, products, windows
+from zhdsl.schedule import direct, loops, products, windows
 from zhdsl.schedule.tape import Tape
 from zhdsl.schedule.views import (
     View,
@@ -105,7 +105,8 @@ def _zeros(tape: Tape, like: View, node: Node) -> View:
 @place.register
 def _(op: Contract, node: Node, tape: Tape) -> View:
     a, b = (tape.values[x] for x in node.operands)
-    return repeated(products.place_product(tape, node, a, b), node)
+    place_contraction = direct.place_contraction if tape.direct else products.place_product
+    return repeated(place_contraction(tape, node, a, b), node)
 
 
 @place.register(Index)

@@ -3,7 +3,7 @@
 layout     choose the order of axes of every value           layout.py
 place      write steps on views of buffers                   rules.py, products.py, windows.py, loops.py → tape.py
 forward    compute values where they are copied to           forward.py
-fuse       group steps into kernels                          fuse.py
+fuse       group steps into kernels                          fuse.py, or tiling.py for backends that print loops
 memory     lifetimes and shared memory                       memory.py
 """
 
@@ -23,34 +23,38 @@ from zhdsl.schedule.fuse import Fusion, count_uses
 from zhdsl.schedule.memory import with_memory
 from zhdsl.schedule.program import Entry, Kernel, Loop, Program, Step
 from zhdsl.schedule.tape import TOP, Item, Tape
+from zhdsl.schedule.tiling import Tiling
 from zhdsl.schedule.views import View
 
 HELD_ROLES = ("param", "state")
 
 
-def schedule(graph: Graph, keep: Mapping[str, Node] | None = None) -> Program:
+def schedule(graph: Graph, keep: Mapping[str, Node] | None = None, direct: bool = False) -> Program:
     """Make a program of a graph.
 
     Args:
         graph: inputs and outputs with roles. An output of role `param` or `state` that is also an input of that role
             and name is written over it at the end of a run.
         keep: further values to give out, as `kept/NAME`.
+        direct: for a backend that prints loops: it reads operands where they lie and runs kernels of all families in
+            pieces. Otherwise for one of arrays, with a library for matrix products.
 
     Returns:
         Kernels over named buffers, for all sizes.
     """
     ports = [*graph.outputs, *(Port(name, node, node.type.labels, "kept") for name, node in (keep or {}).items())]
     nodes = topological(port.node for port in ports)
-    tape = Tape(layout.choose(graph, [p.node for p in ports]))
+    tape = Tape(layout.choose(graph, [p.node for p in ports]), direct)
     _count(nodes, [p.node for p in ports], tape)
     inputs = tuple(_input(tape, port) for port in graph.inputs)
     rules.place_all(tape, nodes)
     views = _commit(tape, inputs, ports, [tape.values[p.node] for p in ports])
     once, items = tape.lists
     items, views = forward(tape, items, views)
-    kernels = Fusion(tape, count_uses(items, views), graph.origins).run(items)
+    fusion = Tiling if direct else Fusion
+    kernels = fusion(tape, count_uses(items, views), graph.origins).run(items)
     outputs = tuple(Entry(_key(p), v, p.order, p.node.type) for p, v in zip(ports, views, strict=True))
-    names = count_uses([*once, *items], [e.view for e in (*inputs, *outputs)])
+    names = count_uses([*once, *kernels], [e.view for e in (*inputs, *outputs)])
     used = {name: b for name, b in tape.buffers.items() if name in names}
     buffers = with_memory(used, kernels, outputs)
     alone = tuple(replace(k, name=f"c{i}") for i, k in enumerate(_alone(once)))

@@ -61,6 +61,7 @@ class Tape:
 
     Attributes:
         layout: the orders to aim at.
+        direct: whether the backend reads operands where they lie (`direct.py`), or has a library for matrices.
         uses: how many nodes (and outputs) use a node.
         looked_through: how many windows use a window.
         buffers: all buffers by name.
@@ -74,6 +75,7 @@ class Tape:
     """
 
     layout: Layout
+    direct: bool = False
     uses: Counter[Node] = field(default_factory=Counter)
     looked_through: Counter[Node] = field(default_factory=Counter)
     picked: dict[Node, set[int]] = field(default_factory=dict)

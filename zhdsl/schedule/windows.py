@@ -94,7 +94,7 @@ def place_fold(tape: Tape, node: Node, op: Fold) -> View:
     order = [n for n in view.labels if n != op.tap]
     out = tape.buffer(node.type.dtype, [(n, node.type.sizes[n]) for n in order], depth)
     step = Step(op, (view,), out, node)
-    kernel = joined(tape, node.operands[0], step, depth)
+    kernel = None if tape.direct else joined(tape, node.operands[0], step, depth)
     if kernel is None:
         tape.write(step, depth)
     else:

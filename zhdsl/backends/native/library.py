@@ -20,7 +20,7 @@ from pathlib import Path
 
 from zhdsl.backends.native import cache, toolchain
 from zhdsl.backends.native.toolchain import Toolchain
-from zhdsl.errors import BackendError, CompilerError
+from zhdsl.errors import BackendError, CompilerError, Notice
 
 HERE = Path(__file__).parent
 COMPILE_SECONDS = 300.0  # for one text
@@ -90,7 +90,7 @@ def _folder() -> Path | None:
 
 
 def _notice(why: str) -> None:
-    warnings.warn(f"compiled kernels are not kept: {why}", RuntimeWarning, stacklevel=4)
+    warnings.warn(f"compiled kernels are not kept: {why}", Notice, stacklevel=4)
 
 
 def _recall(folder: Path, key: str) -> bool:

@@ -38,7 +38,8 @@ WANTED = (
     "-fopenmp-simd",
     "-mprefer-vector-width=512",
 )
-REQUIRED = ("-std=gnu11", "-w", "-fPIC", "-shared", "-pthread")
+# Whole numbers wrap around, as the ops that add them say.
+REQUIRED = ("-std=gnu11", "-fwrapv", "-w", "-fPIC", "-shared", "-pthread")
 LIBRARIES = ("-lm",)
 PROBE_SECONDS = 30.0  # for one command of the probe
 MESSAGE_LINES = 6

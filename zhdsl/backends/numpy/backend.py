@@ -85,10 +85,13 @@ class NumpyExecutable:
         found = self._bindings.get(key)
         if found is None:
             require_sizes(self.program, sizes)
-            found = self._bindings[key] = Binding(self, sizes)
+            found = self._bindings[key] = self._bound(sizes)
             if len(self._bindings) > 2 * BINDINGS:  # each is known by its sizes and by its inputs' shapes
                 self._bindings.popitem(last=False)
         return found
+
+    def _bound(self, sizes: Mapping[str, int]) -> Binding:
+        return Binding(self, sizes)
 
     def _arrays(self, inputs: Mapping[str, Any]) -> dict[str, Array]:
         """What is given, as arrays; everything that is not held must be."""
@@ -137,9 +140,13 @@ class Binding:
         with np.errstate(all="ignore"):
             for bound in bind_all(self.memory, program.once):
                 _run(bound.calls)
-            self.bound = list(bind_all(self.memory, program.kernels))
-        self.calls: list[Call] = [call for b in self.bound for call in b.calls]
+            self._bind()
         self.outputs = {e.key: self._array(e) for e in program.outputs}
+
+    def _bind(self) -> None:
+        """Prepare all calls of a run."""
+        self.bound = list(bind_all(self.memory, self.program.kernels))
+        self.calls: list[Call] = [call for b in self.bound for call in b.calls]
 
     def _array(self, entry: Entry) -> Array:
         return self.memory.places(entry.view).array(entry.order)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from zhdsl.backends.numpy import labelled
 from zhdsl.backends.numpy.calls import Call, Frame, aligned, coalesced, copied
 from zhdsl.backends.numpy.memory import Array, Places, strided
-from zhdsl.errors import CompilerError
 from zhdsl.ops.contract import Contract
 from zhdsl.schedule.program import Step
 
@@ -53,8 +53,8 @@ def bind(frame: Frame, step: Step) -> list[Call]:
     if not a.count or not b.count:
         return [copied(target, np.zeros((), target.dtype))]
     inner = one_run([a.dims, b.dims], step.op.labels)
-    if inner is None:
-        raise CompilerError(f"schedule: the summed labels of {step} are no single run of memory")
+    if inner is None:  # in programs that are scheduled for C
+        return labelled.bind(frame, step)
     if inner[0] == 1:
         x, y, z = aligned([_without(a, step.op.labels), _without(b, step.op.labels), out], step.output.labels)
         return [(np.multiply, (x, y, z))]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from zhdsl.backends.numpy import contract, elementwise, index, labelled, movement, random, reduce
-from zhdsl.backends.numpy.calls import Call, Frame
+from zhdsl.backends.numpy.calls import Call, Frame, copied
 from zhdsl.backends.numpy.memory import Array, Memory
 from zhdsl.ops.evaluate import round_bf16
 from zhdsl.schedule.program import Kernel, Loop, Step
@@ -36,7 +36,8 @@ class Bound:
 
 def bind_kernel(memory: Memory, kernel: Kernel) -> list[Call]:
     """All calls of a kernel. In a loop, steps that no counter moves get the same calls in every round."""
-    return [call for frame in frames(memory, kernel) for step in kernel.steps for call in _calls(frame, step)]
+    zeros = [copied(memory.flat(name), np.zeros((), memory.flat(name).dtype)) for name in kernel.totals]
+    return [*zeros, *(c for frame in frames(memory, kernel) for step in kernel.steps for c in _calls(frame, step))]
 
 
 def _calls(frame: Frame, step: Step) -> list[Call]:

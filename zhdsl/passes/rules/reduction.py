@@ -141,9 +141,12 @@ def sum_of_quotient(n: Node) -> Node | None:
 
 
 def sum_of_contract(n: Node) -> Node | None:
-    """sum[B](contract[F](a, b)) = contract[B, F](a, b); what only one of the two has is summed there first"""
+    """sum[B](contract[F](a, b)) = contract[B, F](a, b); what only one of the two has is summed there first
+
+    Not of a convolution: the sum of a window reads every element once for each tap, that of the result once.
+    """
     (x,) = n.operands
-    if not is_op(x, "contract"):
+    if not is_op(x, "contract") or any(is_op(o, "window") for o in x.operands):
         return None
     a, b = x.operands
     return contraction(a, b, (*labels_of(n), *labels_of(x)))
