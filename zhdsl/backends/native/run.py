@@ -9,7 +9,7 @@ from __future__ import annotations
 import atexit
 import ctypes
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -81,21 +81,24 @@ class Table:
         rows, self._starts = _rows(self.items)
         _require_sound(rows, z)
         self._entries = np.array(rows, ENTRY)
-        self._zh_run = runtime().zh_run
-        self._whole = self._arguments(0, len(rows))
+        self._zh_run: Callable[[int, int], int] = runtime().zh_run
+        self._whole = self._program(0, len(rows))
+        self._address = self._whole.ctypes.data
 
     def run(self, threads: int = 1) -> int:
         """Runs everything once; the number of threads that took part, at most `threads`."""
-        return int(self._zh_run(*self._whole, threads))
+        return self._zh_run(self._address, threads)
 
     def run_items(self, first: int, last: int, threads: int = 1) -> int:
         """Runs the items from `first` up to, but not with, `last`: to look at what is in memory in between."""
         start = self._starts[first]
-        return int(self._zh_run(*self._arguments(start, self._starts[last] - start), threads))
+        program = self._program(start, self._starts[last] - start)
+        return self._zh_run(program.ctypes.data, threads)
 
-    def _arguments(self, start: int, count: int) -> tuple[ctypes.c_void_p, int, ctypes.c_void_p, int]:
+    def _program(self, start: int, count: int) -> Array:
+        """`program` of `runtime.c`: some of the entries, and z."""
         table = self._entries.ctypes.data + start * ENTRY.itemsize
-        return ctypes.c_void_p(table), count, ctypes.c_void_p(self.z.ctypes.data), self.z.size
+        return np.array([table, count, self.z.ctypes.data, self.z.size], np.int64)
 
 
 @lru_cache(maxsize=1)
@@ -107,7 +110,7 @@ def runtime() -> ctypes.CDLL:
     """
     library = load([Path(__file__).with_name("runtime.c").read_text(encoding="utf-8")])[0].handle
     number, address = ctypes.c_long, ctypes.c_void_p
-    library.zh_run.restype, library.zh_run.argtypes = number, (address, number, address, number, number)
+    library.zh_run.restype, library.zh_run.argtypes = number, (address, number)
     library.zh_workers.restype, library.zh_workers.argtypes = number, ()
     library.zh_stop.restype, library.zh_stop.argtypes = None, ()
     atexit.register(library.zh_stop)

@@ -54,8 +54,14 @@ typedef struct {
 
 typedef struct {
   const entry *table;
-  const long *z;
-  long count, slots, threads;
+  long count;
+  const long *z;  /* values of size variables and loop counters; a run leaves them as they are */
+  long slots;     /* how many */
+} program;
+
+typedef struct {
+  program program;
+  long threads;
   unsigned float_mode;
 } job;
 
@@ -162,8 +168,8 @@ static long walk(const entry *e, long count, long *z, long part, long parts, lon
 
 static void take_part(const job *j, long part) {
   long z[MOST_SLOTS];
-  memcpy(z, j->z, j->slots * sizeof *z);
-  walk(j->table, j->count, z, part, j->threads, NOTHING);
+  memcpy(z, j->program.z, j->program.slots * sizeof *z);
+  walk(j->program.table, j->program.count, z, part, j->threads, NOTHING);
   if (j->threads > 1) meet(j->threads);
 }
 
@@ -226,18 +232,18 @@ static long any_parallel(const entry *table, long count) {
   return 0;
 }
 
-/* Runs `count` entries. `z`: the values of size variables and loop counters, `slots` of them; it is not changed.
-   Returns the number of threads that took part, which is less than `threads` if the system gives no more or if no
-   call is parallel; -1 if z is too long. */
-long zh_run(const entry *table, long count, const long *z, long slots, long threads) {
-  if (slots < 0 || slots > MOST_SLOTS) return -1;
-  job alone = {table, z, count, slots, 1, 0};
+/* Runs a program. Returns the number of threads that took part, which is less than `threads` if the system gives no
+   more or if no call is parallel; -1 if z is too long. (All but `threads` is behind one pointer: what Python calls,
+   it pays for by the argument.) */
+long zh_run(const program *p, long threads) {
+  if (p->slots < 0 || p->slots > MOST_SLOTS) return -1;
+  job alone = {*p, 1, 0};
   if (threads > MOST_THREADS) threads = MOST_THREADS;
-  if (threads <= 1 || !any_parallel(table, count)) return take_part(&alone, 0), 1;
+  if (threads <= 1 || !any_parallel(p->table, p->count)) return take_part(&alone, 0), 1;
   pthread_mutex_lock(&pool.lock);
   hire(threads - 1);
   if (pool.workers + 1 < threads) threads = pool.workers + 1;
-  job shared = {table, z, count, slots, threads, FLOAT_MODE()};
+  job shared = {*p, threads, FLOAT_MODE()};
   pool.now = shared;
   for (long i = 0; i < threads - 1; i++) call_worker(&pool.worker[i]);
   take_part(&pool.now, 0);
