@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -302,6 +303,38 @@ def test_nowhere_to_compile_is_an_error(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(toolchain, "MEMORY_FOLDER", str(tmp_path / "missing"))
     with pytest.raises(BackendError, match="no folder for temporary files"):
         loaded(3)
+
+
+ON_A_FULL_DISK = """
+import ctypes, warnings
+from zhdsl.backends.native import library
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    (found,) = library.load(["int number(void) { return 3; }"])
+print(ctypes.CFUNCTYPE(ctypes.c_int)(found.function("number"))())
+for warning in caught:
+    print(warning.message)
+"""
+MOUNT = 'mount -t tmpfs -o size=4k tmpfs "$0" && { cat /dev/zero > "$0/full" 2>&1; exec "$@"; }'
+
+
+@pytest.mark.parametrize("temporary", [False, True], ids=["cache", "cache and temporary files"])
+def test_a_disk_that_is_truly_full_costs_only_the_cache(temporary: bool, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    separate = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", MOUNT, str(disk)]
+    if not shutil.which("unshare") or subprocess.run([*separate, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("mounting a disk for oneself is not permitted here")
+    if temporary and not os.path.isdir(toolchain.MEMORY_FOLDER):
+        pytest.skip(f"no {toolchain.MEMORY_FOLDER} on this machine")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(disk)}
+    environment["TMPDIR"] = str(disk if temporary else tmp_path)
+    command = [*separate, sys.executable, "-c", ON_A_FULL_DISK]
+    done = subprocess.run(command, check=False, env=environment, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    value, *notices = done.stdout.splitlines()
+    assert value == "3"
+    assert len(notices) == 1 and "No space left on device" in notices[0]
 
 
 # ---------------------------------------------------------------- size
