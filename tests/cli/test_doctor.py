@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import stat
 from collections.abc import Callable
 from hashlib import sha256
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from zhdsl import __version__
+from zhdsl.backends.native import toolchain
 from zhdsl.cli import doctor
 from zhdsl.cli.doctor import Finding
 
@@ -89,18 +89,38 @@ def test_every_package_that_zhdsl_needs_is_looked_at(root: Path) -> None:
     assert {text.split(">")[0] for text in needed} == set(doctor.PACKAGES)
 
 
-def test_no_compiler_is_news_and_no_trouble(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
+@pytest.fixture
+def no_compiler_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a process that has not looked for one yet."""
+    monkeypatch.setattr(toolchain, "_found", {})
     monkeypatch.delenv("CC", raising=False)
-    assert (doctor.compiler().state, doctor.compiler().text) == ("note", "none found")
 
 
-def test_the_compiler_that_cc_names_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("cc", "mycc"):
-        shutil.copy("/bin/true", tmp_path / name)
+def test_a_compiler_that_works_is_told_with_its_version(no_compiler_known: None) -> None:
+    if not toolchain.available():
+        pytest.skip(toolchain.reason())
+    found, finding = toolchain.find(), doctor.compiler()
+    assert finding.state == "ok"
+    assert finding.text.startswith(f"{found.command[0]}, {found.version}, vectors of ")
+
+
+def test_no_compiler_is_news_and_no_trouble(
+    no_compiler_known: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setenv("CC", "mycc")
-    assert doctor.compiler().text == str(tmp_path / "mycc")
+    finding = doctor.compiler()
+    assert (finding.state, finding.text) == ("note", "no C compiler: none of cc, gcc, clang is in $PATH")
+    assert "gcc or clang" in finding.help
+
+
+def test_a_compiler_that_does_not_work_is_told_with_the_reason(
+    no_compiler_known: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mycc").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "mycc").chmod(0o755)
+    monkeypatch.setenv("CC", str(tmp_path / "mycc"))
+    finding = doctor.compiler()
+    assert (finding.state, finding.text) == ("note", f"{tmp_path}/mycc fails with exit code 1")
 
 
 def test_a_forced_blas_kernel_is_news(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """`zh doctor`: what this machine and this installation have, and what is missing.
 
-Changes nothing, but for a probe file that it writes to the cache folder and removes.
+Changes nothing but the cache folder: a probe file is written and removed, and what is found out about the compiler is
+remembered there, as every other command remembers it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ from zhdsl.errors import ZhError
 
 PACKAGES = ("numpy", "lark", "networkx", "click", "rich", "safetensors")
 GPU_PACKAGES = ("cupy-cuda13x", "cupy-cuda12x", "cupy")
-COMPILERS = ("cc", "gcc", "clang")
 VECTORS = (("avx512f", "AVX-512"), ("avx2", "AVX2"), ("sve", "SVE"), ("asimd", "NEON"), ("sse2", "SSE2"))
 
 # SHA-256 of the files in zhdsl/data/bundled/.
@@ -92,14 +92,15 @@ def memory() -> Finding:
 
 
 def compiler() -> Finding:
-    """The C compiler for the native backend, found as that finds it: `$CC`, then the usual names."""
-    import shutil
+    """The C compiler for the native backend: found and tried out as that does it."""
+    from zhdsl.backends.native import toolchain
 
-    for name in (os.environ.get("CC", ""), *COMPILERS):
-        if name and (found := shutil.which(name)):
-            return Finding("compiler", "ok", found)
-    help = "install a C compiler (gcc or clang) for compiled training; until then NumPy computes, slower"
-    return Finding("compiler", "note", "none found", help)
+    if reason := toolchain.reason():
+        help = "compiled training needs a working gcc or clang (CC chooses one); until then NumPy computes, slower"
+        return Finding("compiler", "note", reason, help)
+    found = toolchain.find()
+    text = f"{' '.join(found.command)}, {found.version}, vectors of {found.vector_bytes} bytes"
+    return Finding("compiler", "ok", text)
 
 
 def gpu() -> Finding:
