@@ -113,16 +113,21 @@ def test_the_data_gradient_of_a_convolution_folds_piece_by_piece() -> None:
     assert not any({"T", "R", "B"} <= {n for n, _ in b.axes} for b in stored)
 
 
-def test_a_tap_that_others_need_is_stored() -> None:
-    found = program("""
+TAPS_OF_A_GRADIENT = """
       input data g: [B, T=7, N=6] as %0
       input param k: [C=4, R=3, N=6] as %1
       %2 = contract[N](%0, %1)
       %3 = fold[label=T, tap=R, stride=1, dilation=1, low=0, size=9](%2)
-      %4 = sum[R](%2)
-      output result dx[B, T, C] = %3
-      output result s[B, T, C] = %4
-    """)
+"""
+
+
+def test_taps_that_a_sum_needs_too_are_made_once_piece_by_piece() -> None:
+    more = "%4 = sum[R](%2)\n output result dx[B, T, C] = %3\n output result s[B, T, C] = %4"
+    assert kernels(program(TAPS_OF_A_GRADIENT + more)) == ["contract contract fold sum"]
+
+
+def test_taps_that_are_asked_for_are_stored() -> None:
+    found = program(TAPS_OF_A_GRADIENT + "output result dx[B, T, C] = %3\n output result taps[B, T, R, C] = %2")
     assert "movement fold" in kernels(found)
 
 

@@ -86,7 +86,8 @@ class Tile:
 class Kernel:
     """Steps that run as one, in this order, piece by piece where there is a tile.
 
-    `family` is that of the steps; `contract` may copy its operands into scratch before and fold its result after;
+    `family` is that of the steps; `contract` may copy its operands into scratch before and fold its result after. Where
+    a window's taps are made in pieces the steps are of several families: `contract` with a product, else the last's.
     `tiled` has steps of all families. `totals` are buffers that start at zero and are whole when all pieces are done.
     """
 

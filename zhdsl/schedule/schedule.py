@@ -3,6 +3,7 @@
 layout     choose the order of axes of every value           layout.py
 place      write steps on views of buffers                   rules.py, products.py, windows.py, loops.py → tape.py
 forward    compute values where they are copied to           forward.py
+in_pieces  make the taps of windows where they are needed    taps.py
 fuse       group steps into kernels                          fuse.py, or tiling.py for backends that print loops
 memory     lifetimes and shared memory                       memory.py
 """
@@ -23,24 +24,31 @@ from zhdsl.schedule.fuse import Fusion, count_uses
 from zhdsl.schedule.memory import with_memory
 from zhdsl.schedule.program import Entry, Kernel, Loop, Program, Step
 from zhdsl.schedule.tape import TOP, Item, Tape
+from zhdsl.schedule.taps import in_pieces
 from zhdsl.schedule.tiling import Tiling
 from zhdsl.schedule.views import View
 
 HELD_ROLES = ("param", "state")
 
 
-def schedule(graph: Graph, keep: Mapping[str, Node] | None = None, direct: bool = False) -> Program:
+def schedule(
+    graph: Graph, keep: Mapping[str, Node] | None = None, verify: bool = False, direct: bool = False
+) -> Program:
     """Make a program of a graph.
 
     Args:
         graph: inputs and outputs with roles. An output of role `param` or `state` that is also an input of that role
             and name is written over it at the end of a run.
         keep: further values to give out, as `kept/NAME`.
+        verify: check the program.
         direct: for a backend that prints loops: it reads operands where they lie and runs kernels of all families in
             pieces. Otherwise for one of arrays, with a library for matrix products.
 
     Returns:
         Kernels over named buffers, for all sizes.
+
+    Raises:
+        CompilerError: the verifier found something.
     """
     ports = [*graph.outputs, *(Port(name, node, node.type.labels, "kept") for name, node in (keep or {}).items())]
     nodes = topological(port.node for port in ports)
@@ -52,13 +60,22 @@ def schedule(graph: Graph, keep: Mapping[str, Node] | None = None, direct: bool 
     once, items = tape.lists
     items, views = forward(tape, items, views)
     fusion = Tiling if direct else Fusion
+    items = items if direct else in_pieces(tape, items, count_uses(items, views))
     kernels = fusion(tape, count_uses(items, views), graph.origins).run(items)
     outputs = tuple(Entry(_key(p), v, p.order, p.node.type) for p, v in zip(ports, views, strict=True))
     names = count_uses([*once, *kernels], [e.view for e in (*inputs, *outputs)])
     used = {name: b for name, b in tape.buffers.items() if name in names}
     buffers = with_memory(used, kernels, outputs)
     alone = tuple(replace(k, name=f"c{i}") for i, k in enumerate(_alone(once)))
-    return Program(graph.name, alone, _named(kernels), buffers, inputs, outputs)
+    program = Program(graph.name, alone, _named(kernels), buffers, inputs, outputs)
+    return _verified(program) if verify else program
+
+
+def _verified(program: Program) -> Program:
+    from zhdsl.schedule.verify import verify
+
+    verify(program)
+    return program
 
 
 def _key(port: Port) -> str:

@@ -1,19 +1,16 @@
 """Windows, padding and folds. A window is a strided view, of a padded copy where it looks over the border.
 
 window[H](window[W](x))  pads x along H and W once; the taps are never written out
-fold(contract(g, W))     runs with the product piece by piece, so that the taps exist for one piece only
+fold(contract(g, W))     a step each; taps.py makes one kernel of them, so that the taps exist for one piece only
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 
 from zhdsl.ir.node import Node
 from zhdsl.ir.sizes import Size, extreme
 from zhdsl.ops.window import Fold, Window
-from zhdsl.schedule import pieces
-from zhdsl.schedule.program import Kernel, Step
 from zhdsl.schedule.tape import Tape
 from zhdsl.schedule.views import ZERO, View, narrow, window
 
@@ -88,41 +85,7 @@ def _seen(view: View, op: Window, low: Size) -> View:
 
 # ---------------------------------------------------------------- folding
 def place_fold(tape: Tape, node: Node, op: Fold) -> View:
-    """The sum over taps; together with the product that makes them, if nothing else needs them."""
+    """The sum over taps; `taps` sees to it that they are made piece by piece where they are summed."""
     view = tape.values[node.operands[0]]
-    depth = tape.depth_of([view])
     order = [n for n in view.labels if n != op.tap]
-    out = tape.buffer(node.type.dtype, [(n, node.type.sizes[n]) for n in order], depth)
-    step = Step(op, (view,), out, node)
-    kernel = None if tape.direct else joined(tape, node.operands[0], step, depth)
-    if kernel is None:
-        tape.write(step, depth)
-    else:
-        tape.pop(depth)
-        tape.write(kernel, depth)
-    return out
-
-
-def joined(tape: Tape, operand: Node, step: Step, depth: int) -> Kernel | None:
-    """The latest kernel, if it is a product that makes this operand alone, with a fold of it at its end."""
-    last, view = tape.last(depth), step.inputs[0]
-    whole = tape.buffers[view.buffer].whole
-    if tape.uses[operand] != 1 or view != whole or tape.buffers[view.buffer].place != "arena":
-        return None
-    steps = last.steps if isinstance(last, Kernel) else (last,) if isinstance(last, Step) else ()
-    if not steps or steps[-1].output != whole or steps[-1].op.name not in ("contract", "fold"):
-        return None
-    folds = (*(s for s in steps if isinstance(s.op, Fold)), step)
-    labels = [last.tile.label] if isinstance(last, Kernel) and last.tile else list(view.labels)
-    label = next((n for n in labels if _independent(folds, n)), None)
-    if label is None:
-        return None
-    tile = last.tile if isinstance(last, Kernel) and last.tile else pieces.tile(view, label, pieces.MATRIX)
-    local = tape.make_local(whole.buffer, pieces.axes(whole.axes, tile))
-    steps = (*steps[:-1], replace(steps[-1], output=local))
-    return Kernel("", "contract", (*steps, replace(step, inputs=(local,))), tile)
-
-
-def _independent(folds: Sequence[Step], label: str) -> bool:
-    """Whether every fold leaves this label as it is."""
-    return all(label in s.output.sizes and label not in (s.op.label, s.op.tap) for s in folds if isinstance(s.op, Fold))
+    return tape.step(op, (view,), node.type.dtype, [(n, node.type.sizes[n]) for n in order], node)
