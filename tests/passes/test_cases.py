@@ -32,6 +32,11 @@ def the_pass(file: str) -> Callable[[Graph], Graph]:
     return found
 
 
+def test_every_pass_has_cases() -> None:
+    folders = {file.split("/", maxsplit=1)[0] for file in case_files()}
+    assert {transform.__name__ for transform in passes.PASSES} <= folders
+
+
 @pytest.mark.parametrize("file", case_files())
 def test_the_pass_makes_what_the_case_says(file: str, golden: Callable[[str, str], None]) -> None:
     cases = [case.passed(the_pass(file)) for case in read_cases(file)]
