@@ -88,3 +88,13 @@ def copied(into: Array, value: Array) -> Call:
 def same_memory(a: Array, b: Array) -> bool:
     """Whether two arrays begin at the same address: operands that a step writes over begin where its result does."""
     return bool(a.ctypes.data == b.ctypes.data)
+
+
+def smaller(a: Array, b: Array, out: Array) -> None:
+    """The smaller of two; NumPy wants `out` by its name here."""
+    np.minimum(a, b, out=out)
+
+
+def larger(a: Array, b: Array, out: Array) -> None:
+    """The larger of two."""
+    np.maximum(a, b, out=out)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 
-from zhdsl.backends.numpy.calls import Call
+from zhdsl.backends.numpy.calls import Call, larger, smaller
 from zhdsl.backends.numpy.memory import Array, Memory
 
 # erf(x) = x * P(x²) / Q(x²) for |x| <= 3.9, lowest power first. Own fit: weighted least squares over 3000 Chebyshev
@@ -20,15 +18,15 @@ def erf(memory: Memory, x: Array, out: Array) -> list[Call]:
     """The error function in f32: relative error at most 5e-7 (7 ulp), never beyond ±1, nan where x is nan."""
     size, square, below = (scratch(memory, out, i) for i in range(3))
     return [
-        (partial(np.minimum, out=size), (x, np.float32(ERF_END))),
-        (partial(np.maximum, out=size), (size, np.float32(-ERF_END))),
+        (smaller, (x, np.float32(ERF_END), size)),
+        (larger, (size, np.float32(-ERF_END), size)),
         (np.multiply, (size, size, square)),
         *_polynomial(ERF_Q, square, below),
         *_polynomial(ERF_P, square, out),
         (np.multiply, (out, size, out)),
         (np.true_divide, (out, below, out)),
-        (partial(np.minimum, out=out), (out, np.float32(1.0))),
-        (partial(np.maximum, out=out), (out, np.float32(-1.0))),
+        (smaller, (out, np.float32(1.0), out)),
+        (larger, (out, np.float32(-1.0), out)),
     ]
 
 

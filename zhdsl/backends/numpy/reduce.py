@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 
-from zhdsl.backends.numpy.calls import Call, Frame, coalesced, copied
+from zhdsl.backends.numpy.calls import Call, Frame, coalesced, copied, larger
 from zhdsl.backends.numpy.memory import Array, Places, strided
 from zhdsl.ops.families import Reduce
 from zhdsl.schedule.program import Step
@@ -78,8 +77,8 @@ def _one_by_one(ufunc: Any, out: Places, x: Places, axes: Axes) -> list[Call]:
         parts.append(strided(x.flat, offset, axes.kept, axes.kept_strides))
     if len(parts) == 1:
         return [copied(target, parts[0])]
-    combine = partial(ufunc, out=target)
-    return [(combine, (parts[0], parts[1])), *((combine, (target, part)) for part in parts[2:])]
+    combine = larger if ufunc is np.maximum else ufunc
+    return [(combine, (parts[0], parts[1], target)), *((combine, (target, part, target)) for part in parts[2:])]
 
 
 def _argmax(step: Step, out: Places, x: Places) -> list[Call]:
