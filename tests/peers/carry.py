@@ -121,6 +121,19 @@ def _lstm(m: Any, take: Take) -> dict[str, Tensor]:
     return found
 
 
+def _gru(m: Any, take: Take) -> dict[str, Tensor]:
+    """With `after = true`. Our z is the share of the new state, PyTorch's of the old: 1 - sigmoid(a) = sigmoid(-a)."""
+    found = {}
+    turned = torch.tensor([1.0, -1.0, 1.0])[:, None]  # r, z, n
+    for end in _cells(m):
+        w, u, un, b = (take(name) for name in ("W", "U", "Un", "b"))
+        found[f"weight_ih_{end}"] = (w * turned).permute(1, 2, 0).flatten(0, 1)
+        found[f"weight_hh_{end}"] = torch.cat([(u * turned[:2]).permute(1, 2, 0).flatten(0, 1), un.T])
+        found[f"bias_ih_{end}"] = (b * turned).flatten()
+        found[f"bias_hh_{end}"] = torch.cat([torch.zeros(2 * m.hidden_size), take("bn")])
+    return found
+
+
 def _cells(m: Any) -> list[str]:
     ends = ["", "_reverse"] if m.bidirectional else [""]
     return [f"l{layer}{end}" for layer in range(m.num_layers) for end in ends]
@@ -150,6 +163,7 @@ RULES: dict[Any, Callable[[Any, Take], dict[str, Tensor]]] = {
     nn.RMSNorm: lambda m, take: {"weight": take("gain")},
     nn.RNN: _rnn,
     nn.LSTM: _lstm,
+    nn.GRU: _gru,
     nn.MultiheadAttention: _attention,
     **dict.fromkeys((nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d), _conv),
     **dict.fromkeys((nn.LayerNorm, nn.GroupNorm, nn.InstanceNorm1d, nn.InstanceNorm2d), _norm),
