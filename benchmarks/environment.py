@@ -1,6 +1,6 @@
 """The process that measures: the same threads and settings for all sides, set before anything is loaded; the machine.
 
-OpenBLAS, OpenMP and XLA read their settings when they are loaded, so the process begins anew with them.
+OpenBLAS, OpenMP and XLA read their settings when they are loaded, so whatever measures is a process of its own.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -34,18 +33,16 @@ def cores(threads: int) -> set[int] | None:
     return set(allowed[:threads])
 
 
-def begin_anew(threads: int) -> None:
-    """Starts this process again with its settings, unless it has them."""
-    wanted, places = settings(threads, os.environ), cores(threads)
-    if places is not None and places != os.sched_getaffinity(0):
+def stay_on(threads: int) -> None:
+    """Keeps this process on as many cores as it has threads."""
+    places = cores(threads)
+    if places is not None:
         os.sched_setaffinity(0, places)
-    if wanted != dict(os.environ):
-        os.execve(sys.executable, [sys.executable, *sys.argv], wanted)
 
 
-def machine(threads: int) -> dict[str, str]:
+def machine() -> dict[str, str]:
     """What figures are taken on: processor, cores, versions."""
-    found = {"processor": _processor(), "cores": str(os.cpu_count()), "threads": str(threads)}
+    found = {"processor": _processor(), "cores": str(os.cpu_count())}
     found |= {"system": f"{platform.system()} {platform.machine()}", "python": platform.python_version()}
     for package in PACKAGES:
         try:

@@ -39,7 +39,9 @@ def library(source: Path, *flags: str) -> ctypes.CDLL:
     done = subprocess.run([*compiler(), *FLAGS, *flags, str(source), "-o", str(out), "-lm"], capture_output=True)
     if done.returncode:
         lines = done.stderr.decode(errors="replace").splitlines()
-        raise CannotCompile(next((line for line in lines if "error" in line), f"the compiler ends with {done.returncode}"))
+        raise CannotCompile(
+            next((line for line in lines if "error" in line), f"the compiler ends with {done.returncode}")
+        )
     return ctypes.CDLL(str(out))
 
 

@@ -130,7 +130,9 @@ class _Resnet20(HandStep):
 
     def slots(self) -> Arrays:
         wanted = self.carried(self.start.params)
-        slot = {"Wh": "Mh", "bh": "mbh"} | {f"{i}.{w}": f"{i}.{m}" for i in range(21) for w, m in ((0, 1), (2, 4), (3, 5))}
+        slot = {"Wh": "Mh", "bh": "mbh"} | {
+            f"{i}.{w}": f"{i}.{m}" for i in range(21) for w, m in ((0, 1), (2, 4), (3, 5))
+        }
         return {name: self.place(slot[name], array) for name, array in wanted.items()}
 
     def _data(self, x: Array, y: Array) -> None:

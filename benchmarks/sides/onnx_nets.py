@@ -45,7 +45,13 @@ class Graph:
         taps = self.start.params[f"{name}.W"].shape[2]
         bias = [self.weight(f"{name}.b")] if f"{name}.b" in self.start.params else []
         return self(
-            "Conv", x, self.weight(f"{name}.W"), *bias, strides=[stride] * 2, pads=[taps // 2] * 4, kernel_shape=[taps] * 2
+            "Conv",
+            x,
+            self.weight(f"{name}.W"),
+            *bias,
+            strides=[stride] * 2,
+            pads=[taps // 2] * 4,
+            kernel_shape=[taps] * 2,
         )
 
     def batch_norm(self, name: str, x: str) -> str:

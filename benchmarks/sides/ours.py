@@ -33,13 +33,14 @@ class OurStep:
         self.session = session(start, device)
         self.graph = step_graph(self.session.recipe)
         self.executable = self.session.executable(self.graph.name, self.graph)
-        ports, (given, self.sizes) = self.graph.of_role("data"), self._checked(start.batch)
+        ports, (given, self.sizes) = self.graph.of_role("data"), self.checked(start.batch)
         assert {p.name for p in ports} == set(start.batch)
         self.given = given
         self.executable.hold(self.session.held(self.graph, self.sizes))
         self.count = 0
 
-    def _checked(self, batch: Arrays) -> tuple[Any, dict[str, int]]:
+    def checked(self, batch: Arrays) -> tuple[Any, dict[str, int]]:
+        """Arrays and sizes of a batch, as the executable takes them."""
         return arrays_of(self.graph.of_role("data"), batch, "float32", False)
 
     def __call__(self) -> float:
@@ -61,7 +62,7 @@ class OurStep:
 
     def rest(self) -> None:
         """One step with a batch of two: everything is compiled and loaded, and the memory of a whole batch not taken."""
-        pair, sizes = self._checked({name: array[:2] for name, array in self.start.batch.items()})
+        pair, sizes = self.checked({name: array[:2] for name, array in self.start.batch.items()})
         self.executable.run({**pair, **self.session.counters(self.graph, sizes)})
         gc.collect()
 

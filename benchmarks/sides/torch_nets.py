@@ -189,4 +189,3 @@ ORDER = {
     nn.TransformerEncoderLayer: ("norm1", "self_attn", "norm2", "linear1", "linear2"),
     ResNet: ("body", "head"),
 }
-
