@@ -93,7 +93,7 @@ def _load(kind: Kind) -> None:
         kind.training(small, 1)()
     elif kind.key == "compile":
         import torch
-        import torch._inductor.compile_fx  # noqa: F401  a part of the library that is loaded late
+        import torch._inductor.compile_fx  # a part of the library that is loaded late
 
         torch.ones(2, 2) @ torch.ones(2, 2)
 

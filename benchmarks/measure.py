@@ -140,8 +140,8 @@ def _ratios(plan: Plan, samples: timing.Samples) -> dict[str, Any]:
     result["ratios"] = {
         label: asdict(timing.ratio(samples, ours, label)) for label in samples if label != ours and label in peers
     }
-    if peers:
-        result["best"] = timing.best(samples, peers)
+    torch = [k.label for k in sides.PEERS if k.label in peers and k.package == "torch"]
+    result |= {key: timing.best(samples, names) for key, names in (("best", peers), ("best_torch", torch)) if names}
     if sides.HAND.label in samples:
         result["of_hand"] = asdict(timing.ratio(samples, ours, sides.HAND.label))
     return result

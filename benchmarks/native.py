@@ -36,7 +36,8 @@ def library(source: Path, *flags: str) -> ctypes.CDLL:
         CannotCompile: no compiler, or its first complaint.
     """
     out = _folder() / f"{source.stem}-{len(list(_folder().iterdir()))}.so"
-    done = subprocess.run([*compiler(), *FLAGS, *flags, str(source), "-o", str(out), "-lm"], capture_output=True)
+    command = [*compiler(), *FLAGS, *flags, str(source), "-o", str(out), "-lm"]
+    done = subprocess.run(command, capture_output=True, check=False)
     if done.returncode:
         lines = done.stderr.decode(errors="replace").splitlines()
         raise CannotCompile(

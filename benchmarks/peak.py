@@ -1,4 +1,4 @@
-"""The machine's peak of float32 arithmetic: fused multiply-adds in C, or the largest product where nothing compiles C."""
+"""The machine's peak of float32 arithmetic: fused multiply-adds in C, or a large product where nothing compiles C."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Six training steps and inference of six nets, zhdsl beside its peers, interleaved.
 
-    python benchmarks/run.py [--nets mlp lenet] [--device native] [--threads 1 2] [--rounds 15] [--json out.json] [--table]
+    python benchmarks/run.py [--nets mlp] [--device native] [--threads 1 2] [--rounds 15] [--json out.json] [--table]
 
 Every measuring process is started anew with equal settings for all sides (environment.py). What is not installed is
 left out with a line that says so. `--table` writes the results into docs/benchmarks.md.

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.sides import HAND, PEERS
-from benchmarks.workloads import WORKLOADS
 
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 Result = Mapping[str, Any]
@@ -80,7 +79,7 @@ def _labels(results: Iterable[Result], ours: str) -> list[str]:
 def _times(nets: Result, ours: str) -> str:
     labels = _labels((r["sides"] for r in nets.values()), ours)
     hand = [HAND.label] if HAND.label in labels else []
-    head = ["net", *labels, "best peer", "ratio", *(["of by hand"] if hand else []), "of peak"]
+    head = ["net", *labels, "best peer", "ratio", "to PyTorch", *(["of by hand"] if hand else []), "of peak"]
     return markdown(head, [_times_row(net, r, labels, bool(hand)) for net, r in nets.items()])
 
 
@@ -88,8 +87,9 @@ def _times_row(net: str, r: Result, labels: Sequence[str], hand: bool) -> list[s
     cells = [_spread(r["sides"].get(label), 1e3) for label in labels]
     best = r.get("best")
     ratio = f"**{_spread(r['ratios'][best], 1)}**" if best else "–"
+    torch = _short(r["ratios"][r["best_torch"]]["median"]) if "best_torch" in r else "–"
     of_hand = [_percent(r["of_hand"]["median"]) if "of_hand" in r else "–"] if hand else []
-    return [net, *cells, best or "–", ratio, *of_hand, _percent(r["share_of_peak"])]
+    return [net, *cells, best or "–", ratio, torch, *of_hand, _percent(r["share_of_peak"])]
 
 
 def _memory(nets: Result, ours: str) -> str:
@@ -148,8 +148,3 @@ def _megabytes(n: float | None) -> str:
 
 def _seconds(r: Result | None) -> str:
     return "–" if r is None or "seconds" not in r else f"{r['seconds']:.2f}"
-
-
-def legend() -> str:
-    """What the nets are."""
-    return markdown(["net", "what it is"], [[w.name, w.title] for w in WORKLOADS.values()])

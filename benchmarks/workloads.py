@@ -31,8 +31,8 @@ class Workload:
         classes: how many there are; a text's symbols are as many.
         sizes: constants of the text that sides need, as the text has them.
         small: other constants, for tests.
-        noise: largest relative error (L2 norm, per tensor) between float32 gradients of two sides. With relu and pooling
-            a rounding error may flip a mask, which moves a whole gradient to another place.
+        noise: largest relative error (L2 norm, per tensor) between float32 gradients of two sides. With relu and
+            pooling a rounding error may flip a mask, which moves a whole gradient to another place.
     """
 
     name: str
@@ -175,8 +175,8 @@ def pinned(start: Start) -> Start:
     """The same net with weights and data for which every relu and every maximum is far from undecided.
 
     A mask that flips by rounding moves more of a gradient than all other rounding together, so that accuracy cannot be
-    compared. Every fourth unit is shut by its bias, the others are open; `lenet` has pictures that grow to the right and
-    down, and weights of one sign per channel, so that maxima are decided as well.
+    compared. Every fourth unit is shut by its bias, the others are open; `lenet` has pictures that grow to the right
+    and down, and weights of one sign per channel, so that maxima are decided as well.
     """
     pin = PINS.get(start.work.name)
     return pin(start) if pin else start

@@ -1,7 +1,7 @@
 """The six nets in JAX, channels last, as functions of weights and a batch, and how the texts' weights become theirs.
 
-Weights are a dictionary with the texts' paths, in the layouts that suit XLA: convolutions HWIO, the gates of the LSTM and
-the projections of attention side by side.
+Weights are a dictionary with the texts' paths, in the layouts that suit XLA: convolutions HWIO, the gates of the LSTM
+and the projections of attention side by side.
 """
 
 from __future__ import annotations

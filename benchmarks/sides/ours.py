@@ -61,7 +61,7 @@ class OurStep:
         return arrays
 
     def rest(self) -> None:
-        """One step with a batch of two: everything is compiled and loaded, and the memory of a whole batch not taken."""
+        """One step with a batch of two: all is compiled and loaded, and the memory of a whole batch is not taken."""
         pair, sizes = self.checked({name: array[:2] for name, array in self.start.batch.items()})
         self.executable.run({**pair, **self.session.counters(self.graph, sizes)})
         gc.collect()

@@ -1,4 +1,4 @@
-"""What the harness says: missing peers, medians and ratios, refused sides, tables, settings of the measuring process."""
+"""What the harness says: missing peers, medians and ratios, refused sides, tables, settings of its processes."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_tables_go_between_the_marks_of_a_page(tmp_path: Path) -> None:
 def test_a_page_without_marks_stays_as_it_is(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("text\n", "utf-8")
-    with pytest.raises(ValueError, match="page.md has no"):
+    with pytest.raises(ValueError, match=r"page\.md has no"):
         table.write(page, "new")
     assert page.read_text("utf-8") == "text\n"
 
