@@ -65,7 +65,7 @@ def _status(field: str) -> int:
 def compiling(kind: Kind, start: Start, threads: int) -> dict[str, Any]:
     """Seconds from the weights to the first loss, without those that a step takes; libraries are loaded before.
 
-    For zhdsl also what another batch size costs, which has to compile nothing.
+    For zhdsl also what another batch size and another length cost, which have to compile nothing.
     """
     assert kind.training is not None
     _load(kind)
@@ -77,8 +77,9 @@ def compiling(kind: Kind, start: Start, threads: int) -> dict[str, Any]:
 
 
 def _another_batch(step: Any) -> dict[str, float]:
-    """The first run with a batch of one less, without what such a step takes."""
-    given, sizes = step.checked({name: array[:-1] for name, array in step.start.batch.items()})
+    """The first run with a batch of one less, and one step of time less, without what such a step takes."""
+    cut = (slice(-1),) * (2 if step.start.work.time else 1)
+    given, sizes = step.checked({name: array[cut] for name, array in step.start.batch.items()})
     inputs = {**given, **step.session.counters(step.graph, sizes)}
     times = [_clocked(lambda: step.executable.run(inputs))[0] for _ in range(1 + STEPS)]
     return {"another_batch": max(times[0] - min(times[1:]), 0.0)}

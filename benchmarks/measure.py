@@ -17,11 +17,13 @@ from typing import Any
 import numpy as np
 
 from benchmarks import sides, timing
+from benchmarks.bits import digests
 from benchmarks.flops import products
 from benchmarks.peak import peak
 from benchmarks.sides import Kind
 from benchmarks.workloads import Start, start_of
 
+PARTS = ("training", "inference", "accuracy", "bits")
 LOSS = 1e-5  # largest relative difference of two losses, and of logits
 
 
@@ -50,7 +52,7 @@ Told = Callable[[str], None]
 def run(plan: Plan, tell: Told, keep: Callable[[dict[str, Any]], None]) -> None:
     """Measures; `tell` gets a line for each thing that is known, `keep` the results so far."""
     rate, how = peak(plan.threads)
-    found: dict[str, Any] = {"peak": {"flops": rate, "how": how}, "training": {}, "inference": {}, "accuracy": {}}
+    found: dict[str, Any] = {"peak": {"flops": rate, "how": how}, **{part: {} for part in PARTS}}
     tell(f"peak of {plan.threads} threads: {rate / 1e9:.0f} GFLOP/s ({how})")
     for name in plan.nets:
         start = start_of(name)
@@ -61,6 +63,10 @@ def run(plan: Plan, tell: Told, keep: Callable[[dict[str, Any]], None]) -> None:
                 gc.collect()
         if "accuracy" in plan.parts and sides.installed("torch"):
             found["accuracy"][name] = _accuracy(plan, start, tell)
+            keep(found)
+        if "bits" in plan.parts:
+            found["bits"][name] = digests(start, plan.devices[0])
+            tell(f"bits of {name}: {' and '.join(found['bits'][name])}")
             keep(found)
 
 

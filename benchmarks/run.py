@@ -24,9 +24,9 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks import environment, sides, table  # noqa: E402
 from benchmarks.measure import Plan  # noqa: E402
-from benchmarks.workloads import WORKLOADS  # noqa: E402
+from benchmarks.workloads import VARIANTS, WORKLOADS  # noqa: E402
 
-PARTS = ("training", "inference", "memory", "compile", "accuracy")
+PARTS = ("training", "inference", "memory", "compile", "accuracy", "bits")
 ALONE = ("memory", "compile")
 PAGE = ROOT / "docs" / "benchmarks.md"
 
@@ -71,14 +71,15 @@ def measured(plan: Plan) -> dict[str, Any]:
         _python(plan.threads, ["benchmarks.measure", json.dumps(asdict(plan)), str(out)], {})
         found |= json.loads(out.read_text(encoding="utf-8"))
         for part in ALONE:
-            found[part] = {net: dict(_alone(plan, part, net)) for net in plan.nets} if part in plan.parts else {}
+            nets = [*plan.nets, *(VARIANTS if part == "compile" else ())] if part in plan.parts else []
+            found[part] = {net: dict(_alone(plan, part, net)) for net in nets}
     return found
 
 
 def _alone(plan: Plan, part: str, net: str) -> Iterator[tuple[str, Any]]:
     """Each side of a net in a process of its own; compiled twice, with an empty cache and with a filled one."""
     for kind in plan.kinds:
-        if not kind.has(net, "training") or kind.key == "hand":
+        if not kind.has(net, "training") or kind.key == "hand" or (net in VARIANTS and kind.package != "zhdsl"):
             continue
         with tempfile.TemporaryDirectory() as cache:
             runs = [_last_line(plan, part, net, kind.key, cache) for _ in range(2 if part == "compile" else 1)]

@@ -20,6 +20,11 @@ def tables(report: Result) -> str:
     parts += report["missing"]
     for run in report["runs"]:
         parts += [part for part in _run(run) if part]
+    if any(run.get("bits") for run in report["runs"]):
+        parts.append(
+            "**Bits** of loss, weights, momenta and states after two steps, over 20 runs for each number of threads."
+        )
+        parts.append(_bits(report["runs"]))
     return "\n\n".join(parts) + "\n"
 
 
@@ -125,6 +130,18 @@ def _accuracy_row(net: str, r: Result) -> list[str]:
     masks = "none" if r["margin"] is None else "pinned" if r["decided"] else "**not pinned**"
     errors = [f"{r['ours']:.1e}", f"{r['theirs']:.1e}", f"**{r['ratio']:.2f}**"]
     return [net, *errors, f"`{r['tensor']}`", f"{r['median']:.2f}", masks]
+
+
+def _bits(runs: Sequence[Result]) -> str:
+    """Whether all runs with all numbers of threads have one digest."""
+    nets = dict.fromkeys(net for run in runs for net in run.get("bits", {}))
+    rows = []
+    for net in nets:
+        there = [run for run in runs if net in run.get("bits", {})]
+        different = {digest for run in there for digest in run["bits"][net]}
+        threads = ", ".join(str(run["threads"]) for run in there)
+        rows.append([net, threads, "the same" if len(different) == 1 else f"**{len(different)} different**"])
+    return markdown(["net", "threads", "bits"], rows)
 
 
 def _spread(s: Result | None, scale: float) -> str:

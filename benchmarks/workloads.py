@@ -104,6 +104,10 @@ WORKLOADS = {
 }
 
 
+# A deeper net of the same text: how compile time grows is measured with it. Name: (text, constants).
+VARIANTS = {"resnet110": ("resnet20", {"R": 18})}
+
+
 @dataclass(frozen=True)
 class Start:
     """Where every side starts.
@@ -131,13 +135,14 @@ def start_of(name: str, sizes: Mapping[str, int] | None = None, batch: int = 0, 
     """First weights and a batch.
 
     Args:
-        name: a key of `WORKLOADS`.
+        name: a key of `WORKLOADS` or `VARIANTS`.
         sizes: constants of the text; by default those that are measured.
         batch, time: samples and positions; by default those that are measured.
         seed: of weights and data.
     """
+    name, more = VARIANTS.get(name, (name, {}))
     work = WORKLOADS[name]
-    known = {**work.sizes, **(sizes or {})}
+    known = {**work.sizes, **more, **(sizes or {})}
     rng = np.random.default_rng(seed)
     m = load(work, known, "numpy", "float32")
     params = {path: _moved(array, rng) for path, array in m.params.items()}

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks import environment, run, sides, table, timing
+from benchmarks.bits import digests
 from benchmarks.flops import products
 from benchmarks.measure import Plan, _steps_agree, compared
 from benchmarks.workloads import WORKLOADS, start_of
@@ -124,6 +125,20 @@ def test_products_are_counted_once_forward_and_once_for_each_gradient(name: str,
     assert (products(start, True), products(start, False)) == (training, inference)
 
 
+def test_a_deeper_net_of_the_same_text_has_a_name() -> None:
+    start = start_of("resnet110", {"S": 8, "C0": 2}, batch=2)
+    assert start.work.name == "resnet20"
+    assert len([path for path in start.params if path.endswith("basic.conv.W")]) == 54
+
+
+def test_a_step_from_the_same_weights_has_one_digest() -> None:
+    small = WORKLOADS["resnet20"].small
+    start, other = start_of("resnet20", small, batch=2), start_of("resnet20", small, batch=2, seed=1)
+    found = digests(start, "numpy", runs=3)
+    assert found == digests(start, "numpy", runs=1)
+    assert found != digests(other, "numpy", runs=1)
+
+
 # ---------------------------------------------------------------- tables
 def test_tables_of_a_report(golden: Callable[[str | Path, str], None]) -> None:
     golden("report.md", table.tables(json.loads(REPORT.read_text("utf-8"))))
@@ -182,11 +197,11 @@ def test_the_command_measures_one_net_without_peers(tmp_path: Path, capfd: pytes
         "--json",
         str(out),
     ]
-    assert run.main([*command, "--parts", "training", "inference", "memory", "compile"]) == 0
+    assert run.main([*command, "--parts", "training", "inference", "memory", "bits"]) == 0
     (found,) = json.loads(out.read_text("utf-8"))["runs"]
     assert found["training"]["spirals"]["sides"]["zhdsl numpy"]["median"] > 0
     assert found["memory"]["spirals"]["zhdsl numpy"]["predicted"] > 0
-    assert found["compile"]["spirals"]["zhdsl numpy"]["cached"]["seconds"] > 0
+    assert len(found["bits"]["spirals"]) == 1
     assert "| spirals |" in capfd.readouterr().out
 
 
