@@ -54,6 +54,7 @@ def run(plan: Plan, tell: Told, keep: Callable[[dict[str, Any]], None]) -> None:
     rate, how = peak(plan.threads)
     found: dict[str, Any] = {"peak": {"flops": rate, "how": how}, **{part: {} for part in PARTS}}
     tell(f"peak of {plan.threads} threads: {rate / 1e9:.0f} GFLOP/s ({how})")
+    keep(found)
     for name in plan.nets:
         start = start_of(name)
         for part in ("training", "inference"):

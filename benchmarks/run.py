@@ -68,7 +68,13 @@ def measured(plan: Plan) -> dict[str, Any]:
     found: dict[str, Any] = {"threads": plan.threads, "rounds": plan.rounds, "devices": list(plan.devices)}
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "results.json"
-        _python(plan.threads, ["benchmarks.measure", json.dumps(asdict(plan)), str(out)], {})
+        try:
+            _python(plan.threads, ["benchmarks.measure", json.dumps(asdict(plan)), str(out)], {})
+        except subprocess.CalledProcessError as error:
+            found["failed"] = f"measuring ended early, with exit code {error.returncode}"
+            print(found["failed"], file=sys.stderr, flush=True)
+            if not out.exists():
+                raise
         found |= json.loads(out.read_text(encoding="utf-8"))
         for part in ALONE:
             nets = [*plan.nets, *(VARIANTS if part == "compile" else ())] if part in plan.parts else []
@@ -126,15 +132,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     else:
         lines = sides.missing(sides.PEERS)
         print(*lines, sep="\n", flush=True)
-        runs = [measured(plan) for plan in plans(args)]
-        report = {"machine": environment.machine(), "missing": lines, "runs": runs}
-    if args.json:
-        args.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        report = {"machine": environment.machine(), "missing": lines, "runs": []}
+        for plan in plans(args):
+            report["runs"].append(measured(plan))
+            _write(args.json, report)  # what is measured is kept if the next number of threads fails
     text = table.tables(report)
     print(f"\n{text}")
     if args.table:
         table.write(PAGE, text)
-    return 0
+    return int(any("failed" in run for run in report["runs"]))
+
+
+def _write(path: Path | None, report: Mapping[str, Any]) -> None:
+    if path is not None:
+        beside = path.with_suffix(".part")
+        beside.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        beside.replace(path)
 
 
 if __name__ == "__main__":

@@ -52,6 +52,8 @@ def _run(run: Result) -> Iterable[str]:
     threads = f"{run['threads']} thread{'s' if run['threads'] > 1 else ''}"
     yield f"### {threads}, `--device {device}`"
     peak = run["peak"]
+    if "failed" in run:
+        yield f"**{run['failed']}**"
     yield f"Peak of float32 arithmetic: {peak['flops'] / 1e9:.0f} GFLOP/s ({peak['how']}). {run['rounds']} rounds."
     for part, title in (("training", "Training step"), ("inference", "Inference")):
         if run.get(part):
