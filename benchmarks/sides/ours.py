@@ -61,7 +61,9 @@ class OurStep:
         return arrays
 
     def rest(self) -> None:
-        """One step with a batch of two: all is compiled and loaded, and the memory of a whole batch is not taken."""
+        """A whole step by another executable, which is dropped, so that libraries have their buffers, as the peers' have;
+        then one step with a batch of two: all is compiled and loaded, and the memory of a whole batch is not taken."""
+        OurStep(self.start, self.session.device)()
         pair, sizes = self.checked({name: array[:2] for name, array in self.start.batch.items()})
         self.executable.run({**pair, **self.session.counters(self.graph, sizes)})
         gc.collect()
