@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.peers.carry import Own
 from tests.peers.layers import GRU, Bahdanau, Both, First, GRUCell, LSTMCell, causal, positions
-from tests.peers.twin import Module, Tensor, nn, torch
+from tests.peers.twin import F, Module, Tensor, nn, torch
 
 
 # ---------------------------------------------------------------- sequences
@@ -40,6 +40,35 @@ def one_answer(layer: Any, units: int, answers: int, v: int = 0, width: int = 0)
 
 def rows() -> Any:
     return nn.Sequential(Both(GRU(32), GRU(32, True)), Largest(), nn.Linear(64, 10))
+
+
+class Window(Module):
+    """A net without a memory: at each place it sees the last k vectors, zeros before the beginning."""
+
+    def __init__(self, k: int, width: int, units: int, v: int):
+        super().__init__()
+        self.k, self.embed, self.hidden = k, nn.Embedding(v, width), nn.Linear(k * width, units)
+        self.say, self.straight = nn.Linear(units, v), nn.Linear(k * width, v, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        near = F.pad(self.embed(x), (0, 0, self.k - 1, 0)).unfold(1, self.k, 1).transpose(2, 3).flatten(2)
+        return self.say(torch.tanh(self.hidden(near))) + self.straight(near)
+
+
+class Written(Module):
+    """Rows from a state, each after the one before."""
+
+    def __init__(self, steps: int = 8, width: int = 8, units: int = 64):
+        super().__init__()
+        self.steps, self.width, self.cell, self.say = steps, width, GRUCell(), nn.Linear(units, width)
+
+    def forward(self, h: Tensor) -> Tensor:
+        row, found = torch.zeros(len(h), self.width), []
+        for _ in range(self.steps):
+            h = self.cell(row, h)
+            row = self.say(h)
+            found.append(row)
+        return torch.stack(found, 1)
 
 
 # ---------------------------------------------------------------- parts of transformers
@@ -125,6 +154,19 @@ class Causal(Module):
         return self.norm(h) @ self.embed.weight.T
 
 
+class Continue(Causal):
+    """A beginning, and the most likely letter after it until there are `steps`; its text is as long from the start."""
+
+    def __init__(self, steps: int):
+        super().__init__(97, 16, 2, 2, "gelu")
+        self.steps = steps
+
+    def forward(self, x: Tensor) -> Tensor:
+        while x.shape[1] < self.steps:
+            x = torch.cat([x, super().forward(x)[:, -1:].argmax(2)], 1)
+        return x
+
+
 class Bert(Module):
     def __init__(self, v: int, d: int, h: int, layers: int):
         super().__init__()
@@ -149,15 +191,31 @@ class Transformer(Module):
         self.read = nn.ModuleList(layer(d, h, f) for _ in range(layers))
         self.write = nn.ModuleList(nn.TransformerDecoderLayer(d, h, f, 0.0, batch_first=True) for _ in range(layers))
 
-    def forward(self, src: Tensor, tgt: Tensor) -> Tensor:
+    def memory(self, src: Tensor) -> Tensor:
         m = positions(self.embed(src) * math.sqrt(self.d))
         for part in self.read:
             m = part(m, src_key_padding_mask=src == 0)
+        return m
+
+    def step(self, tgt: Tensor, m: Tensor, src: Tensor) -> Tensor:
         y = positions(self.embed(tgt) * math.sqrt(self.d))
         for part in self.write:
             hidden = {"tgt_key_padding_mask": tgt == 0, "memory_key_padding_mask": src == 0}
             y = part(y, m, tgt_mask=causal(tgt.shape[1]), **hidden)
         return y @ self.embed.weight.T
+
+    def forward(self, src: Tensor, tgt: Tensor) -> Any:
+        return self.step(tgt, self.memory(src), src)
+
+
+class Translator(Transformer):
+    """Also the most likely letters, each after those that it said before."""
+
+    def forward(self, src: Tensor, tgt: Tensor) -> tuple[Tensor, Tensor]:
+        m, said = self.memory(src), tgt[:, :1]
+        while said.shape[1] <= tgt.shape[1]:
+            said = torch.cat([said, self.step(said, m, src)[:, -1:].argmax(2)], 1)
+        return super().forward(src, tgt), said[:, 1:]
 
 
 # ---------------------------------------------------------------- translation
@@ -200,7 +258,7 @@ class Greedy(Attending):
             word = y.argmax(1)
             found.append((word, alpha))
         ids, looks = zip(*found, strict=True)
-        return torch.stack(ids), torch.stack(looks)
+        return torch.stack(ids, 1), torch.stack(looks, 1)
 
 
 class Beam(Attending):
@@ -221,44 +279,50 @@ class Beam(Attending):
             word = token.flatten()
             found.append((token, parent))
         tokens, parents = zip(*found, strict=True)
-        return torch.stack(tokens), torch.stack(parents), score
+        return torch.stack(tokens, 1), torch.stack(parents, 1), score
 
 
 class Seq2Seq(Module):
-    """A source read backwards becomes the state from which the target is written."""
+    """A source read backwards becomes the state from which the target is written; `looks` adds attention."""
 
-    def __init__(self, n: int = 128, v: int = 28, steps: int = 0):
+    def __init__(self, n: int = 128, v: int = 28, looks: bool = False):
         super().__init__()
-        self.steps = steps
-        self.source, self.reader = nn.Embedding(v, 64), LSTMCell(1.0)
-        self.target, self.writer, self.say, self.n = nn.Embedding(v, 64), LSTMCell(1.0), nn.Linear(n, v), n
+        self.source, self.reader, self.n = nn.Embedding(v, 64), LSTMCell(1.0), n
+        self.look = Bahdanau() if looks else None
+        self.target, self.writer, self.say = nn.Embedding(v, 64), LSTMCell(1.0), nn.Linear(n, v)
 
-    def read(self, src: Tensor) -> tuple[Tensor, Tensor]:
+    def read(self, src: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         h = c = torch.zeros(len(src), self.n)
+        found = []
         for x, id_ in reversed(list(zip(self.source(src).unbind(1), src.unbind(1), strict=True))):
             new, keep = self.reader(x, h, c), (id_ != 0)[:, None]
             h, c = torch.where(keep, new[0], h), torch.where(keep, new[1], c)
-        return h, c
+            found.insert(0, h)
+        return torch.stack(found, 1), h, c
 
+    def write(self, src: Tensor, tgt: Tensor, taught: bool) -> tuple[Tensor, ...]:
+        """Logits, the most likely letters and where it looked; it goes on from `tgt`, or from what it said."""
+        (m, h, c), word, found = self.read(src), tgt[:, 0], []
+        for given in tgt.unbind(1):
+            x = self.target(given if taught else word)
+            at, alpha = self.look(h, m, src != 0) if self.look else (x[:, :0], x[:, :0])
+            h, c = self.writer(torch.cat([x, at], 1), h, c)
+            y = self.say(h)
+            word = y.argmax(1)
+            found.append((y, word, alpha))
+        return tuple(torch.stack(parts, 1) for parts in zip(*found, strict=True))
 
-class Continued(Seq2Seq):
-    """The next letter after each of those that are given."""
-
-    def forward(self, src: Tensor, tgt: Tensor) -> Tensor:
-        (h, c), found = self.read(src), []
-        for word in self.target(tgt).unbind(1):
-            h, c = self.writer(word, h, c)
-            found.append(self.say(h))
-        return torch.stack(found, 1)
+    def forward(self, src: Tensor, tgt: Tensor) -> tuple[Tensor, ...]:
+        (logits, _, _), (_, ids, alpha) = self.write(src, tgt, True), self.write(src, tgt, False)
+        return (logits, ids, alpha) if self.look else (logits, ids)
 
 
 class Writer(Seq2Seq):
-    """The most likely letter at each step."""
+    """What it says by itself, in `steps` letters."""
+
+    def __init__(self, n: int, steps: int):
+        super().__init__(n)
+        self.steps = steps
 
     def forward(self, src: Tensor) -> Tensor:
-        (h, c), word, found = self.read(src), torch.ones_like(src[:, 0]), []
-        for _ in range(self.steps):
-            h, c = self.writer(self.target(word), h, c)
-            word = self.say(h).argmax(1)
-            found.append(word)
-        return torch.stack(found)
+        return self.write(src, torch.ones(len(src), self.steps, dtype=torch.long), False)[1]
