@@ -138,8 +138,11 @@ def test_a_sentence_matches_only_if_every_kept_word_is_right() -> None:
     keep = np.ones((3, 4), bool)
     signature = "logits: [B, T, V], label: i32[B, T], keep: bool[B, T]"
     np.testing.assert_allclose(value(signature, "exact_match[V](logits, label, keep)", logits, label, keep), 2 / 3)
+    ids, whole = logits.argmax(2).astype(np.int32), "ids: i32[B, T], label: i32[B, T], keep: bool[B, T]"
+    np.testing.assert_allclose(value(whole, "exact_sequence(ids, label, keep)", ids, label, keep), 2 / 3)
     keep[1, 3] = False
     assert value(signature, "exact_match[V](logits, label, keep = keep)", logits, label, keep) == 1
+    assert value(whole, "exact_sequence(ids, label, keep)", ids, label, keep) == 1
 
 
 def test_logits_that_are_all_alike_are_right_as_often_as_the_first_class_is() -> None:
