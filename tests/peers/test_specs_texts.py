@@ -56,7 +56,7 @@ SEQUENCES = [
         classes("next", 2), edits=SHORT | {r"\[V, 128": "[V, 16", r"\[128\]": "[16]"}, below=CHARS, B=3, T=7),
     row("sequences/first_token.zh", "Elman", lambda: t.one_answer(t.elman(16, 32), 32, 8, 8, 16), classes(),
         consts={"T": 9}, below={"x": 8, "label": 8}, B=5, T=9),
-    row("sequences/first_token.zh", "Lstm", lambda: t.one_answer(lstm(16, 32, 3.0), 32, 8, 8, 16), classes(),
+    row("sequences/first_token.zh", "Lstm", lambda: t.one_answer(lstm(16, 32, 5.0), 32, 8, 8, 16), classes(),
         consts={"T": 9}, below={"x": 8, "label": 8}, B=5, T=9),
     row("sequences/context_window.zh", "Window", lambda: t.Window(10, 16, 256, 97), classes("next", 2),
         edits={r"python_source\[T = \d+": "python_source[T = 13"}, below=CHARS, B=3, T=13),
