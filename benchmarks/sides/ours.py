@@ -61,7 +61,7 @@ class OurStep:
         return arrays
 
     def rest(self) -> None:
-        """A whole step by another executable, which is dropped, so that libraries have their buffers, as the peers' have;
+        """A whole step by another executable, which is dropped: libraries have their buffers then, as the peers' have;
         then one step with a batch of two: all is compiled and loaded, and the memory of a whole batch is not taken."""
         OurStep(self.start, self.session.device)()
         pair, sizes = self.checked({name: array[:2] for name, array in self.start.batch.items()})
