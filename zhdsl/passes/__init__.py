@@ -8,6 +8,7 @@
     hoist_products, sink_sums      products before a loop and sums behind it, over all steps at once
     merge_common_subexpressions    equal things once
     drop_dead_code                 results and inputs of loops that nobody reads
+    turn_folds                     adjoints of convolutions as convolutions, where loops are printed
 
 A pass keeps the value of every output (up to rounding: see `rules/__init__.py`), the inputs and the
 places of the user's text; applied to its own result it does nothing.
@@ -27,6 +28,7 @@ from zhdsl.passes.simplify_algebra import simplify_algebra
 from zhdsl.passes.simplify_loops import simplify_loops
 from zhdsl.passes.sink_sums import sink_sums
 from zhdsl.passes.stabilize_numerics import stabilize_numerics
+from zhdsl.passes.turn_folds import turn_folds
 
 Pass = Callable[[Graph], Graph]
 
@@ -49,9 +51,11 @@ PASSES: tuple[Pass, ...] = (
     merge_common_subexpressions,
     drop_dead_code,
 )
+# The same for backends that print loops.
+DIRECT: tuple[Pass, ...] = (*PASSES, turn_folds)
 MOST_ROUNDS = 6  # of all passes: each round finds what the last one laid open, two or three are usual
 
-__all__ = ["BEFORE_DERIVATIVE", "PASSES", "fold_constants", "run_passes"]
+__all__ = ["BEFORE_DERIVATIVE", "DIRECT", "PASSES", "fold_constants", "run_passes"]
 
 
 def run_passes(graph: Graph, passes: tuple[Pass, ...] = PASSES, verify: bool = False) -> Graph:

@@ -107,11 +107,11 @@ def require(device: str, dtype: str) -> None:
         raise BackendError(f"device {name}: {MISSING.get(name, 'there is no such device')}\nhelp: use one of {known}")
 
 
-def optimized(graph: Graph) -> Graph:
-    """The graph after all passes."""
-    from zhdsl.passes import run_passes
+def optimized(graph: Graph, direct: bool = False) -> Graph:
+    """The graph after all passes; `direct`: with those for backends that print loops."""
+    from zhdsl.passes import DIRECT, PASSES, run_passes
 
-    return run_passes(graph)
+    return run_passes(graph, DIRECT if direct else PASSES)
 
 
 def devices() -> tuple[str, ...]:
@@ -181,7 +181,7 @@ def _native(graph: Graph, dtype: str) -> Executable:
     from zhdsl.backends import native as backend
     from zhdsl.schedule import schedule
 
-    executable = backend.compile(schedule(optimized(graph), direct=True), SHORT[dtype])
+    executable = backend.compile(schedule(optimized(graph, direct=True), direct=True), SHORT[dtype])
     backend.prepare([executable])
     return _Compiled(executable)
 

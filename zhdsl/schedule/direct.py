@@ -30,7 +30,7 @@ def place_contraction(tape: Tape, node: Node, a: View, b: View) -> View:
     sides = sides_of(a, b, labels)
     columns, rows = _column_side(tape, node, sides)
     outer = sides.outer(columns)
-    order = _order(sides, rows, outer, tape.layout.wishes.get(node))
+    order = _order(sides, rows, columns, tape.layout.wishes.get(node))
     inner = next((n for n in reversed(order) if n in outer), None)
     if inner is not None and columns.strides[inner] != 1 and not columns.count.symbols:
         last = tuple(n for n in order if n in outer)
@@ -63,10 +63,16 @@ def _run(view: View, outer: Sequence[str]) -> int:
     return min(ENOUGH, sample(view.sizes[outer[-1]])) if view.strides[outer[-1]] == 1 else 1
 
 
-def _order(sides: Sides, rows: View, columns: Labels, wish: Labels | None) -> Labels:
-    """The order wished for if it ends in a column, else batch, rows, columns."""
-    default = (*sides.batch, *sides.outer(rows), *columns)
+def _order(sides: Sides, rows: View, columns: View, wish: Labels | None) -> Labels:
+    """The order wished for if it ends in a run of columns, else batch, rows, columns."""
+    outer = sides.outer(columns)
+    default = (*sides.batch, *sides.outer(rows), *outer)
     if wish is None or set(wish) < set(default):
         return default
     order = tuple(n for n in wish if n in default)
-    return order if not columns or order[-1] in columns else default
+    if not outer:
+        return order
+    last = order[-1]
+    runs = last in outer and (columns.strides[last] == 1 or not columns.count.symbols)
+    long = runs and sample(columns.sizes[last]) >= min(ENOUGH_OF_WEIGHTS, sample(columns.sizes[outer[-1]]))
+    return order if long else default
