@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from benchmarks.workloads import WORKLOADS, Start, pinned, start_of
 
-np = pytest.importorskip("numpy")
 torch = pytest.importorskip("torch")
 
 from benchmarks import sides  # noqa: E402
