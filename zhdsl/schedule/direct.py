@@ -76,3 +76,18 @@ def _order(sides: Sides, rows: View, columns: View, wish: Labels | None) -> Labe
     runs = last in outer and (columns.strides[last] == 1 or not columns.count.symbols)
     long = runs and sample(columns.sizes[last]) >= min(ENOUGH_OF_WEIGHTS, sample(columns.sizes[outer[-1]]))
     return order if long else default
+
+
+def in_rows(tape: Tape, views: Sequence[View], order: Labels) -> list[View]:
+    """Operands of an elementwise step, those of data whose elements lie scattered along the innermost label copied.
+
+    A step may read them several times, and each time vectors would be gathered element by element.
+    """
+    inner = order[-1] if order else ""
+    found = []
+    for view in views:
+        scattered = inner in view.sizes and view.strides[inner] != 1 and sample(view.sizes[inner]) >= ENOUGH_OF_WEIGHTS
+        other = any(stride == 1 and sample(n) >= 4 for _, n, stride in view.dims)
+        copied = scattered and other and view.count.symbols
+        found.append(tape.copy(view, tuple(n for n in order if n in view.sizes)) if copied else view)
+    return found

@@ -138,7 +138,13 @@ class Forwarding:
         return places if self._free(kept, places, touched.get(target.buffer, ()), target) else []
 
     def _can_spread(self, steps: Sequence[Step], source: View, target: View) -> bool:
-        """Whether writer and readers of a whole buffer can do with other strides."""
+        """Whether writer and readers of a whole buffer can do with other strides.
+
+        Printed loops have a library's copies for nothing: there, other readers keep the rows that vectors run along.
+        """
+        last = source.labels[-1] if source.labels else ""
+        if self.tape.direct and self.readers[source.buffer] > 1 and target.strides.get(last) != 1:
+            return False
         return source.buffer not in self.odd | self.dense and _one_writer(steps, source, target)
 
     def _free(self, kept: Sequence[Item], places: Sequence[int], touching: Iterable[int], target: View) -> bool:

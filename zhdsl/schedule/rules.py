@@ -65,6 +65,7 @@ def _(op: Elementwise, node: Node, tape: Tape) -> View:
         return views[0]
     inputs = [without(v, set(v.labels) - set(v.varying)) for v in views]
     order = longest([v.labels for v in inputs], tape.layout.wishes.get(node))
+    inputs = direct.in_rows(tape, inputs, order) if tape.direct else inputs
     out = tape.step(op, inputs, node.type.dtype, [(n, node.type.sizes[n]) for n in order], node)
     return repeated(out, node)
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 
 from zhdsl.ir.node import Node, Origins
 from zhdsl.ir.sizes import Size, extreme
+from zhdsl.ops.contract import Contract
 from zhdsl.ops.elementwise import Add
 from zhdsl.ops.families import Elementwise
 from zhdsl.schedule import pieces
@@ -30,6 +31,7 @@ from zhdsl.schedule.tape import Fill, Item, Pending, Tape
 from zhdsl.schedule.views import ONE, ZERO, View, product, relabel, sample
 
 PIECE = 1 << 18  # elements that the steps of one piece may touch: about half a second-level cache in f32
+WEIGHTS = 1 << 16  # elements of weights from which on every piece should use them for ROWS rows
 TOTAL = 1 << 16  # elements of the largest total: every chunk of pieces has one of its own
 ROWS = 16  # pieces of more indices have a multiple of it, so that products have few odd rows
 SMALL = 1 << 11  # elements that one thread deals with faster than a barrier
@@ -42,34 +44,41 @@ class Tiled:
 
     Attributes:
         label, size: what it is cut along; no label: its steps have none, or none that serves.
+        heavy: whether it multiplies with weights that are read again for every piece, and should be for many rows.
         small: whether it takes steps on few elements, one after the other, and no others.
         steps: so far.
         written, read: views by buffer.
         totals: buffers whose values are whole only behind the kernel.
+        touched: about how many elements of every buffer one index of the label touches.
     """
 
     label: str
     size: Size
     small: bool = False
+    heavy: bool = False
     steps: list[Step] = field(default_factory=list)
     written: dict[str, list[View]] = field(default_factory=dict)
     read: dict[str, list[View]] = field(default_factory=dict)
     totals: set[str] = field(default_factory=set)
+    touched: dict[str, int] = field(default_factory=dict)
 
     def copy(self) -> Tiled:
         """The same, to try something."""
         written, read = ({name: list(views) for name, views in d.items()} for d in (self.written, self.read))
-        return Tiled(self.label, self.size, self.small, list(self.steps), written, read, set(self.totals))
+        rest = (list(self.steps), written, read, set(self.totals), dict(self.touched))
+        return Tiled(self.label, self.size, self.small, self.heavy, *rest)
 
     def take(self, other: Tiled) -> None:
         """Become the other."""
         self.steps, self.written, self.read, self.totals = other.steps, other.written, other.read, other.totals
+        self.touched, self.heavy = other.touched, other.heavy
 
     def note(self, step: Step) -> None:
         self.steps.append(step)
         for view in step.inputs:
             self.read.setdefault(view.buffer, []).append(view)
         self.written.setdefault(step.output.buffer, []).append(step.output)
+        widen(self.touched, step, self.label)
 
 
 class Tiling:
@@ -136,8 +145,9 @@ class Tiling:
             return self._join(group, step)
         trial = group.copy()
         outside = []
+        names = names_alike(group, step) if group.label else {}
         for other in needed:
-            if not self._join(trial, other):
+            if not self._join(trial, renamed(other, names)):
                 if not self._independent(trial, other):
                     return False
                 outside.append(other)
@@ -199,8 +209,10 @@ class Tiling:
                 return False
             group.note(step)
             return True
-        step = _named_alike(group, step)
+        step = renamed(step, names_alike(group, step))
         kind = role(step, group.label)
+        if not self._worth(group, step):
+            return False
         if kind == "own" and step.output.sizes[group.label] == group.size and self._apart(group, step):
             group.note(step)
             return True
@@ -208,6 +220,18 @@ class Tiling:
             self._add_total(group, step)
             return True
         return False
+
+    def _worth(self, group: Tiled, step: Step) -> bool:
+        """Whether large weights of the kernel would be used for enough rows at once, with this step in it."""
+        heavy = group.heavy or heavy_for(step, group.label)
+        if not heavy or not group.steps:
+            group.heavy = heavy
+            return True
+        touched = dict(group.touched)
+        widen(touched, step, group.label)
+        fits = sum(touched.values()) * ROWS <= PIECE
+        group.heavy = heavy and fits
+        return fits
 
     def _apart(self, group: Tiled, step: Step) -> bool:
         """Whether all that the step shares with the group it touches in the same piece."""
@@ -272,13 +296,7 @@ class Tiling:
         """How many indices make a piece: few enough for the cache, and so that there are some chunks."""
         if not group.label:
             return None
-        touched: dict[str, int] = {}
-        for step in group.steps:
-            for view in (*step.inputs, step.output):
-                if group.label in view.sizes:
-                    own = product(n for label, n, _ in view.dims if label != group.label)
-                    touched[view.buffer] = max(touched.get(view.buffer, 0), sample(own))
-        fitting = max(1, PIECE // max(1, sum(touched.values())))
+        fitting = max(1, PIECE // max(1, sum(group.touched.values())))
         fitting -= fitting % ROWS if fitting > ROWS else 0
         share = (group.size + (CHUNKS - 1)) // CHUNKS
         return Tile(group.label, extreme("max", (1, extreme("min", (fitting, share)))))
@@ -341,19 +359,43 @@ def _needed(free: Sequence[Step], step: Step) -> list[Step] | None:
     return needed[::-1]
 
 
-def _named_alike(group: Tiled, step: Step) -> Step:
-    """An elementwise step that calls the group's label otherwise, with the group's name for it."""
+def names_alike(group: Tiled, step: Step) -> dict[str, str]:
+    """What an elementwise step calls the group's label, if it calls it otherwise: by what it reads of the group."""
     if not isinstance(step.op, Elementwise) or any(group.label in v.sizes for v in (step.output, *step.inputs)):
-        return step
+        return {}
     for view in step.inputs:
         for written in group.written.get(view.buffer, ())[:1]:
             same = (written.sizes.get(group.label), written.strides.get(group.label))
             for other, n, stride in view.dims:
                 if (n, stride) == same:
-                    names = {other: group.label}
-                    inputs = tuple(relabel(v, names) for v in step.inputs)
-                    return replace(step, inputs=inputs, output=relabel(step.output, names))
-    return step
+                    return {other: group.label}
+    return {}
+
+
+def renamed(step: Step, names: Mapping[str, str]) -> Step:
+    """An elementwise step with other names for labels."""
+    if not names or not isinstance(step.op, Elementwise):
+        return step
+    return replace(step, inputs=tuple(relabel(v, names) for v in step.inputs), output=relabel(step.output, names))
+
+
+def widen(touched: dict[str, int], step: Step, label: str) -> None:
+    """Note what a step touches for one index of the label, by buffer."""
+    for view in (*step.inputs, step.output):
+        if label in view.sizes:
+            own = product(n for other, n, _ in view.dims if other != label)
+            touched[view.buffer] = max(touched.get(view.buffer, 0), sample(own))
+
+
+def heavy_for(step: Step, label: str) -> bool:
+    """Whether it is a product of few rows for each index of the label with weights that do not fit a small cache."""
+    if not isinstance(step.op, Contract) or label not in step.output.sizes:
+        return False
+    for weights, data in (step.inputs, step.inputs[::-1]):
+        if label not in weights.sizes and sample(weights.count) >= WEIGHTS:
+            rows = product(n for other, n, _ in data.dims if other != label and other in step.output.sizes)
+            return sample(rows) < ROWS
+    return False
 
 
 def small(step: Step) -> bool:

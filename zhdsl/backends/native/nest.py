@@ -15,7 +15,9 @@ from zhdsl.backends.native.frame import Axis, Frame
 from zhdsl.backends.native.scalars import expression
 from zhdsl.ops.families import Elementwise
 from zhdsl.schedule.program import Step
-from zhdsl.schedule.views import ZERO, View
+from zhdsl.schedule.views import ONE, ZERO, View
+
+SQUARE = 16  # rows and columns of a block where something is transposed
 
 
 @dataclass
@@ -90,14 +92,48 @@ def print_cluster(frame: Frame, cluster: Cluster, kept: set[str]) -> None:
     frame.add("{")
     names = frame.pointers(views, range(len(loads), len(views)))
     outer, inner = axes[:-1], axes[-1] if axes else Axis((), ZERO, tuple(ZERO for _ in views))
+    crossing = _crossing(axes, len(loads))
+    if crossing is not None:
+        outer = [x for x in outer if x is not crossing]
     frame.open_loops(outer, names)
     body = _body(frame, cluster, views, names, inner, len(loads))
-    if axes:
+    if crossing is not None:
+        _print_blocks(frame, names, crossing, inner, body)
+    elif axes:
         frame.add("#pragma omp simd", f"for (long i = 0; i < {frame.text(inner.size)}; i++) {{", *body, "}")
     else:
         frame.add(*body)
     frame.close_loops(outer, names)
     frame.add("}")
+
+
+def _crossing(axes: Sequence[Axis], count: int) -> Axis | None:
+    """A loop along which something is read without gaps that is not so along the innermost one: a transposition."""
+    if not axes:
+        return None
+    for k in range(count):
+        if axes[-1].strides[k] not in (ZERO, ONE):
+            return next((x for x in axes[:-1] if x.strides[k] == 1), None)
+    return None
+
+
+def _print_blocks(frame: Frame, names: Sequence[str], crossing: Axis, inner: Axis, body: Sequence[str]) -> None:
+    """Two loops in square blocks, so that what is read and what is written both stay in the cache."""
+    down, across = frame.text(crossing.size), frame.text(inner.size)
+    inside = [(n, frame.text(s)) for n, s in zip(names, crossing.strides, strict=True) if s != 0]
+    frame.add(
+        f"for (long j0 = 0; j0 < {down}; j0 += {SQUARE}) for (long i0 = 0; i0 < {across}; i0 += {SQUARE}) {{",
+        f"const long i1 = zh_least(i0 + {SQUARE}, {across}), j1 = zh_least(j0 + {SQUARE}, {down});",
+        *(f"{n} += j0 * {s};" for n, s in inside),
+        f"for (long j = j0; j < j1; j++{''.join(f', {n} += {s}' for n, s in inside)}) {{",
+        "#pragma omp simd",
+        "for (long i = i0; i < i1; i++) {",
+        *body,
+        "}",
+        "}",
+        *(f"{n} -= j1 * {s};" for n, s in inside),
+        "}",
+    )
 
 
 def _body(

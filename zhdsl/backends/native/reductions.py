@@ -120,7 +120,8 @@ def _print_runs(frame: Frame, step: Step, plan: Plan, names: list[str]) -> None:
 def _print_few(frame: Frame, step: Step, plan: Plan, names: list[str]) -> None:
     """A handful of elements, kept ones innermost: one expression for all of them."""
     dtype = frame.dtype(step.output.buffer)
-    outer, inner = plan.kept[:-1], plan.kept[-1]
+    inner = _vector_axis(plan)
+    outer = [x for x in plan.kept if x is not inner]
     frame.open_loops(outer, names)
     acc = frame.fresh("s")
     lines = []
@@ -136,6 +137,14 @@ def _print_few(frame: Frame, step: Step, plan: Plan, names: list[str]) -> None:
     lines.append(f"{at(names[-1], frame.text(inner.strides[-1]))} = {acc};")
     frame.add("#pragma omp simd", f"for (long i = 0; i < {frame.text(inner.size)}; i++) {{", *lines, "}")
     frame.close_loops(outer, names)
+
+
+def _vector_axis(plan: Plan) -> Axis:
+    """The loop that vectors run along: where the first operand lies as a run, if that is long."""
+    for axis in plan.kept[:-1]:
+        if axis.strides[0] == 1 and sample(axis.size) >= FEW:
+            return axis
+    return plan.kept[-1]
 
 
 def _offsets(reduced: Sequence[Axis], count: int) -> list[tuple[Size, ...]]:

@@ -174,6 +174,15 @@ def window_of_one(n: Node) -> Node | None:
     return spread(x, n.type) if whole else None
 
 
+def fold_of_neighbours(n: Node) -> Node | None:
+    """fold[T, tap K](x) = merge[T = (T, K)](x) where windows stand side by side and cover all"""
+    assert isinstance(n.op, Fold)
+    (x,), op = n.operands, n.op
+    taps, count = x.type.sizes[op.tap], x.type.sizes[op.label]
+    beside = op.stride == taps and op.dilation == 1 and op.low == 0 and op.size == count * taps
+    return apply("merge", x, labels=(op.label, op.tap), label=op.label) if beside else None
+
+
 def fold_of_one(n: Node) -> Node | None:
     """A fold of one tap at every position is x without the axis of the tap."""
     assert isinstance(n.op, Fold)
@@ -218,7 +227,7 @@ RULES: Rules = {
     "split": (split_of_merge, moved_neg),
     "merge": (merge_of_split, moved_neg),
     "window": (window_of_one, moved_neg),
-    "fold": (fold_of_one, moved_neg),
+    "fold": (fold_of_one, fold_of_neighbours, moved_neg),
     "gather": (gather_of_all, moved_neg),
     "scatter": (moved_neg,),
 }
