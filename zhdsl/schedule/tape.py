@@ -67,6 +67,7 @@ class Tape:
         buffers: all buffers by name.
         parts: buffers that several steps write, each a part of its own (padded ones, concatenations, stacks).
         stacks: those of them that a loop writes, one entry after the other.
+        lazy: buffers that are computed when they are needed, and not before.
         lists: the open lists of steps, from depth -1 on.
         values: where the value of a node is.
         picked: the results of a loop that are asked for.
@@ -82,6 +83,7 @@ class Tape:
     buffers: dict[str, Buffer] = field(default_factory=dict)
     parts: set[str] = field(default_factory=set)
     stacks: set[str] = field(default_factory=set)
+    lazy: set[str] = field(default_factory=set)
     lists: list[list[Item]] = field(default_factory=lambda: [[], []])
     values: dict[Node, View] = field(default_factory=dict)
     results: dict[tuple[Node, int], View] = field(default_factory=dict)

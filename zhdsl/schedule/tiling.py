@@ -27,6 +27,7 @@ from zhdsl.schedule.apart import inside, role
 from zhdsl.schedule.forward import steps_of
 from zhdsl.schedule.late import as_late_as_possible, light
 from zhdsl.schedule.program import Buffer, Kernel, Loop, Step, Tile
+from zhdsl.schedule.recompute import Recomputing
 from zhdsl.schedule.tape import Fill, Item, Pending, Tape
 from zhdsl.schedule.views import ONE, ZERO, View, product, relabel, sample
 
@@ -92,7 +93,7 @@ class Tiling:
 
     def __init__(self, tape: Tape, shared: Mapping[str, int], origins: Mapping[Node, Origins]):
         self.tape = tape
-        self.shared = shared
+        self.shared = dict(shared)
         self.origins = origins
 
     def run(self, items: Sequence[Item]) -> tuple[Kernel | Loop, ...]:
@@ -112,6 +113,7 @@ class Tiling:
         early, late = self._gathered(group, rest)
         while early:
             early = self._round(early, kernels)
+        late = Recomputing.of(self.tape, self.shared, group.steps, late).run()
         kernels.append(self._closed(group))
         return late
 
@@ -126,7 +128,8 @@ class Tiling:
         behind = Touched()
         for item in items:
             if not behind.orders(item) and isinstance(item, Step):
-                if self._free(item, free) and self._independent(group, item):
+                lazy = item.output.buffer in self.tape.lazy
+                if lazy or (self._free(item, free) and self._independent(group, item)):
                     waiting.append(item)
                     free.append(item)
                     continue
