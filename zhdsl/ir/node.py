@@ -10,7 +10,7 @@ the user's text each comes from.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from dataclasses import dataclass
@@ -159,8 +159,11 @@ def apply(name: str, *operands: Node, **attributes: Any) -> Node:
     return builder().make(REGISTRY[name](**attributes), operands)
 
 
-def topological(outputs: Iterable[Node]) -> tuple[Node, ...]:
-    """All nodes that the outputs need, operands first, in an order that depends on the structure alone."""
+def topological(outputs: Iterable[Node], known: Container[Node] = ()) -> tuple[Node, ...]:
+    """All nodes that the outputs need, operands first, in an order that depends on the structure alone.
+
+    Left out is what is known, with all that only it needs.
+    """
     seen: set[Node] = set()
     order: list[Node] = []
     stack: list[tuple[Node, bool]] = [(o, False) for o in reversed(list(outputs))]
@@ -168,7 +171,7 @@ def topological(outputs: Iterable[Node]) -> tuple[Node, ...]:
         node, done = stack.pop()
         if done:
             order.append(node)
-        elif node not in seen:
+        elif node not in seen and node not in known:
             seen.add(node)
             stack.append((node, True))
             stack.extend((x, False) for x in reversed(node.operands))

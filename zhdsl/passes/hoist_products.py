@@ -55,12 +55,13 @@ def _hoist(node: Node) -> Node | None:
 def _worth(body: Body, label: str) -> list[Node]:
     """Products of slices and captured values, with what follows them, as far up as they go.
 
-    What has an axis of the loop's name in a step stays: outside, the two would be one.
+    What has an axis of the loop's name in a step stays: outside, the two would be one. So does what comes from a loop
+    within: it runs for one step.
     """
     slices = set(body.slots[body.carries : body.carries + body.slices])
     carried = _depending(body.nodes, set(body.slots[: body.carries]))
     sliced = _depending(body.nodes, slices)
-    clashing = _depending(body.nodes, {n for n in body.nodes if label in n.type.sizes})
+    clashing = _depending(body.nodes, {n for n in body.nodes if label in n.type.sizes or n.op.family == "loop"})
     fit: set[Node] = set()
     for n in body.nodes:
         if n in sliced - carried - clashing and (n.op.name == "contract" or _follows(n, fit)):

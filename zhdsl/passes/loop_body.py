@@ -40,12 +40,11 @@ class Lifting:
     def lift(self, n: Node) -> Node:
         """The value over all steps; without the axis where no step differs from another."""
         b = builder()
-        for x in topological([n]):
-            if x not in self.known:
-                operands = self._alike(x, tuple(self.known[y] for y in x.operands))
-                with b.at(b.origins.get(x, NOWHERE)):
-                    self.known[x] = make(self._op(x, operands), *operands)
-                b.note(self.known[x], NOWHERE, b.names.get(x))
+        for x in topological([n], self.known):
+            operands = self._alike(x, tuple(self.known[y] for y in x.operands))
+            with b.at(b.origins.get(x, NOWHERE)):
+                self.known[x] = make(self._op(x, operands), *operands)
+            b.note(self.known[x], NOWHERE, b.names.get(x))
         return self.known[n]
 
     def _alike(self, x: Node, operands: tuple[Node, ...]) -> tuple[Node, ...]:
