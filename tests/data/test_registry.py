@@ -46,7 +46,17 @@ def test_a_wrong_name_or_static_is_an_error_with_a_fix(name: str, statics: Any, 
         load(name, statics, Path())
 
 
-GENERATED = ("adding", "copy", "dates", "digit_captions", "digit_scenes", "first_token", "number_words", "reversed")
+GENERATED = (
+    "adding",
+    "copy",
+    "dates",
+    "digit_captions",
+    "digit_scenes",
+    "first_token",
+    "moving_digits",
+    "number_words",
+)
+GENERATED += ("reversed", "stick_figures")
 
 
 @pytest.mark.parametrize("name", GENERATED)

@@ -11,8 +11,10 @@ from zhdsl.data import (
     cifar10,
     dates,
     digits,
+    figures,
     idx,
     image_folder,
+    moving,
     number_words,
     python_source,
     scenes,
@@ -29,7 +31,10 @@ from zhdsl.data.table import read_table
 from zhdsl.data.tokens import decode
 
 # Modules that are imported because importing them registers their data sets.
-BUILT_IN = (cifar10, dates, digits, idx, image_folder, number_words, python_source, scenes, sequences, spirals, text)
+BUILT_IN = (
+    *(cifar10, dates, digits, figures, idx, image_folder, moving, number_words, python_source, scenes, sequences),
+    *(spirals, text),
+)
 
 __all__ = [
     "Arrays",

@@ -141,15 +141,16 @@ def _scenes(samples: int, size: int, digits: int, noise: float, split: str, seed
     owner = np.zeros(image.shape, dtype=np.int32)
     for i, k in np.argwhere(there).tolist():
         place = (i, slice(top[i, k], top[i, k] + SIDE), slice(left[i, k], left[i, k] + SIDE))
-        _paste(source.fields["image"][chosen[i, k], 0], k, image[place], owner[place])
+        owner[place][paste(source.fields["image"][chosen[i, k], 0], image[place])] = k + 1
     digit = np.where(there, source.fields["label"][chosen] + 1, 0).astype(np.int32)
     return Scenes(image[:, None], owner, digit, top, left)
 
 
-def _paste(pixels: Array, k: int, image: Array, owner: Array) -> None:
-    """Paints one digit, [28, 28], over views of the canvas; where it has no ink the canvas stays."""
-    ink = pixels > INK
-    image[ink], owner[ink] = pixels[ink], k + 1
+def paste(pixels: Array, image: Array) -> Array:
+    """Paints one digit over a view of the canvas, both [H, W]; the result is where its ink is, elsewhere it stays."""
+    ink = np.asarray(pixels > INK)
+    image[ink] = pixels[ink]
+    return ink
 
 
 def _boxes(owner: Array, digits: int) -> Array:
