@@ -5,7 +5,10 @@ from __future__ import annotations
 import runpy
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from zhdsl.data import load
 
 EXAMPLES = sorted((Path(__file__).resolve().parent.parent / "examples").glob("*.py"))
 
@@ -16,9 +19,38 @@ def test_an_example_runs(path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert capsys.readouterr().out
 
 
+def table(name: str, capsys: pytest.CaptureFixture[str]) -> list[list[str]]:
+    """The words of each line that an example prints below its first."""
+    runpy.run_path(str(next(p for p in EXAMPLES if p.stem == name)), run_name="__main__")
+    return [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
+
+
 def test_gradients_of_the_linear_recurrence_scale_with_the_power(capsys: pytest.CaptureFixture[str]) -> None:
-    runpy.run_path(str(next(p for p in EXAMPLES if p.stem == "vanishing_gradients")), run_name="__main__")
-    rows = [list(map(float, line.split())) for line in capsys.readouterr().out.splitlines()[1:]]
+    rows = [list(map(float, row)) for row in table("vanishing_gradients", capsys)]
     for steps, small, large, gate in rows:
         for base, norm in ((0.8, small), (1.2, large), (0.99, gate)):
             assert norm == pytest.approx(base**steps, rel=1e-3)
+
+
+def test_standardised_inputs_make_the_hessian_round_and_the_same_rate_fast(capsys: pytest.CaptureFixture[str]) -> None:
+    image = load("digits", {}, Path()).fields["image"].reshape(-1, 64).astype(np.float64)
+    deviation = image.std(axis=0)
+    standard = (image - image.mean(axis=0)) / np.where(deviation > 0, deviation, 1)
+    rows = table("input_normalisation", capsys)
+    for (_, *printed), x in zip(rows, (image / 16, standard), strict=True):
+        one = np.pad(x, ((0, 0), (0, 1)), constant_values=1)
+        values = np.linalg.eigvalsh(2 * one.T @ one / len(one))  # the closed form of what the example differentiates
+        values = values[values > 1e-9 * values.max()]
+        assert len(values) == 62  # three pixels never change
+        wanted = values.max(), values.min(), values.max() / values.min(), 2 / values.max()
+        assert list(map(float, printed[:4])) == pytest.approx(wanted, rel=0.05)
+    raw, standardised = (float(row[3]) for row in rows)
+    assert raw > 7e6
+    assert standardised < 150
+    assert float(rows[0][5]) - 0.308 > 10 * (float(rows[1][5]) - 0.308)  # above the least error, after the same steps
+
+
+def test_no_gradient_reaches_the_first_layer_of_a_deep_plain_net(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [list(map(float, row)) for row in table("gradients_by_depth", capsys)]
+    assert [rows[0][0], rows[-1][0]] == [1, 56]
+    assert all(plain < 1e-9 and 0.1 < skipping < 10 for _, plain, skipping in rows)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
-from tests.peers.layers import Bahdanau, GRUCell
+from tests.peers.layers import GRU, Bahdanau, GRUCell
 from tests.peers.twin import F, Module, Tensor, nn, torch
 
 
@@ -78,6 +78,29 @@ class Spirals(Module):
         return torch.sigmoid(self.last(x))
 
 
+class Side(Module):
+    """Nets side by side on the same pictures, a result each."""
+
+    def __init__(self, *nets: Any):
+        super().__init__()
+        self.nets = nn.ModuleList(nets)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        return tuple(net(x) for net in self.nets)
+
+
+class Sized(Module):
+    """A perceptron, and the sum of the squares of its weights without the biases."""
+
+    def __init__(self, *sizes: int):
+        super().__init__()
+        self.net = dense(*sizes)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        squares = [(layer.weight**2).sum() for layer in self.net if isinstance(layer, nn.Linear)]
+        return self.net(x), torch.stack(squares).sum()
+
+
 def tower(make: Callable[[], Any], n: int = 64, times: int = 30) -> Any:
     return nn.Sequential(nn.Flatten(), *(make() for _ in range(times)), nn.Linear(n, 10))
 
@@ -90,7 +113,7 @@ def lenet() -> Any:
 
 def digits_convnet() -> Any:
     steps = [*unit(1, 16), *unit(16, 16), nn.MaxPool2d(2), *unit(16, 32), *unit(32, 32), nn.MaxPool2d(2)]
-    return nn.Sequential(*steps, Mean(), nn.Linear(32, 10))
+    return nn.Sequential(*steps, *dense(32 * 49, 10))
 
 
 def alexnet(c: tuple[int, ...], hidden: int) -> Any:
@@ -150,9 +173,18 @@ def bottleneck(i: int, n: int, stride: int) -> Any:
     return Block(main[:-1], i, 4 * n, stride)
 
 
-def resnet(n: int, option: str = "B") -> Any:
+def pairs(times: int, skip: bool) -> Any:
+    """Two convolutions at a time on 8 channels, relu before each, with or without the identity around them."""
+    layers: list[Any] = [nn.Unflatten(1, (1, 8)), Conv(1, 8, 3)]
+    for _ in range(times):
+        pair = nn.Sequential(nn.ReLU(), Conv(8, 8, 3), nn.ReLU(), Conv(8, 8, 3))
+        layers.append(Residual(pair) if skip else pair)
+    return nn.Sequential(*layers, nn.ReLU(), Mean(), nn.Linear(8, 10))
+
+
+def resnet(n: int, option: str = "B", channels: int = 3) -> Any:
     """6 n + 2 layers for CIFAR-10."""
-    layers, i = unit(3, 16), 16
+    layers, i = unit(channels, 16), 16
     for s in range(3):
         for k in range(n):
             layers.append(basic(i, 16 * 2**s, 2 if s and not k else 1, option))
@@ -245,10 +277,10 @@ class Depth(Module):
     def __init__(self) -> None:
         super().__init__()
         larger = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False)
-        self.a, self.b = nn.Sequential(*unit(1, 16)), nn.Sequential(*unit(16, 32, stride=2))
-        self.c = nn.Sequential(*unit(32, 64, stride=2), *unit(64, 64), larger)
-        self.d = nn.Sequential(*unit(96, 32), larger)
-        self.e = nn.Sequential(*unit(48, 16), Conv(16, 1, 3, bias=True), nn.Sigmoid())
+        self.a, self.b = nn.Sequential(*unit(1, 8)), nn.Sequential(*unit(8, 16, stride=2))
+        self.c = nn.Sequential(*unit(16, 32, stride=2), *unit(32, 32), larger)
+        self.d = nn.Sequential(*unit(48, 16), larger)
+        self.e = nn.Sequential(*unit(24, 8), Conv(8, 1, 3, bias=True), nn.Sigmoid())
 
     def forward(self, x: Tensor) -> Tensor:
         a = self.a(x)
@@ -279,17 +311,50 @@ def mobile() -> Any:
 
 
 class Detect(Module):
-    def __init__(self, side: int) -> None:
+    """Places [B, 4, G, G] and classes [B, 11, G, G] of the cells of a grid."""
+
+    def __init__(self) -> None:
         super().__init__()
-        layers: list[Any] = []
-        for i, o in ((1, 16), (16, 32), (32, 64), (64, 128)):
-            layers += [*unit(i, o, stride=2), *unit(o, o)]
-        self.body = nn.Sequential(*layers, *dense(128 * side**2, 128), nn.ReLU())
-        self.place, self.kind = nn.Linear(128, 4), nn.Linear(128, 11)
+        layers = [
+            *unit(1, 16, stride=2),
+            *unit(16, 32, stride=2),
+            *unit(32, 64, stride=2),
+            *unit(64, 64),
+            *unit(64, 64),
+        ]
+        self.body = nn.Sequential(*layers, nn.Conv2d(64, 15, 1))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        h = self.body(x)
-        return torch.sigmoid(self.place(h)), self.kind(h)
+        y = self.body(x)
+        place, g = torch.sigmoid(y[:, :4]), y.shape[-1]
+        row, column = torch.meshgrid(torch.arange(g), torch.arange(g), indexing="ij")
+        centre = (place[:, :2] + torch.stack([row, column])) / g
+        return torch.cat([centre, place[:, 2:]], 1), y[:, 4:]
+
+
+class Pose(Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.a = nn.Sequential(*unit(1, 8), *unit(8, 24, stride=2))
+        self.b = nn.Sequential(*unit(24, 48, stride=2), *unit(48, 48), *unit(48, 48), nn.Upsample(scale_factor=2))
+        self.c = nn.Sequential(*unit(72, 24), nn.Conv2d(24, 11, 1, bias=False))
+
+    def forward(self, x: Tensor) -> Tensor:
+        a = self.a(x)
+        heat = self.c(torch.cat([a, self.b(a)], 1)).flatten(2).softmax(2).unflatten(2, (16, 16))
+        at = (torch.arange(16) + 0.5) / 16
+        return torch.stack([heat.sum(3) @ at, heat.sum(2) @ at], 2)
+
+
+class Activity(Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.look = nn.Sequential(Conv(1, 16, 3, 2, bias=True), nn.ReLU(), *dense(1024, 64), nn.ReLU())
+        self.gru, self.say = GRU(64), nn.Linear(64, 5)
+
+    def forward(self, video: Tensor) -> Tensor:
+        seen = self.look(video.flatten(0, 1)).unflatten(0, video.shape[:2])
+        return self.say(self.gru(seen))
 
 
 class Count(Module):
