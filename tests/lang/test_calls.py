@@ -129,3 +129,19 @@ def test_custom_adjoints_replace_the_symbolic_derivative() -> None:
     )
     assert [c.kind for c in found.claims] == ["adjoint"]
     assert any(n.op.name == "override" for n in found.models["M"].infer.nodes)
+
+
+TWO_SIZES = "model M(a: [B, K=3], x: [B, F=5]) -> r: [] {{\n  c: [B, K=5] = x\n  return {} + 0 * sum(a)\n}}\n"
+
+
+@pytest.mark.parametrize(
+    ("definition", "call"),
+    [
+        ("fn count[C: axis](x: [B, C]) -> [] { return sum(f32(iota[C] >= 0)) + 0 * sum(x) }", "count[K](c)"),
+        ("fn count[...R](x: [...A, ...R]) -> [] { return sum(ones[...R] + 0 * sum[...A](x)) }", "count[K](c)"),
+    ],
+)
+def test_an_axis_given_by_name_has_the_size_it_has_in_the_tensor(definition: str, call: str) -> None:
+    """In the caller the name K may stand for another size, that of an axis K of another tensor."""
+    text = f"{definition}\n{TWO_SIZES.format(call)}"
+    assert value(text, a=np.zeros((1, 3)), x=np.zeros((1, 5))) == 5

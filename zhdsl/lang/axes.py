@@ -188,14 +188,21 @@ def bind_sizes(
     spans: Sequence[Span],
     name: str,
 ) -> list[tuple[ast.Axis, Size, ast.Parameter, Span]]:
-    """Size names get their sizes at their first bare occurrence. Returns the axes with expressions, to be checked."""
+    """Size names get their sizes at their first bare occurrence. Returns the axes with expressions, to be checked.
+
+    An axis given by name has the size that it has in the first tensor, whatever else has this name in the caller.
+    """
     later: list[tuple[ast.Axis, Size, ast.Parameter, Span]] = []
+    met: set[str] = set()
     for parameter, value, span in zip(parameters, values, spans, strict=True):
         assert parameter.type is not None
         for axis in parameter.type.axes:
+            first = axis.label not in met
+            met.add(axis.label)
             if axis.rest:
                 found = tuple(value.type.sizes[n] for n in inner.rests[axis.label])
-                inner.rest_sizes.setdefault(axis.label, found)
+                if first:
+                    inner.rest_sizes[axis.label] = found
                 continue
             given = value.type.sizes[inner.labels[axis.label]]
             symbol = axis.label if axis.size is None else axis.size.id if isinstance(axis.size, ast.Name) else None
@@ -203,8 +210,8 @@ def bind_sizes(
                 inner.sizes[symbol] = given
             elif axis.size is not None or axis.label not in inner.axis_statics:
                 later.append((axis, given, parameter, span))
-            else:
-                inner.sizes.setdefault(axis.label, given)
+            elif first:
+                inner.sizes[axis.label] = given
     _name_sizes(e, inner, parameters, values)
     return later
 
