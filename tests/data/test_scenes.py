@@ -55,6 +55,16 @@ def test_depth_is_that_of_the_digit_in_front() -> None:
     assert np.allclose(np.unique(depth["depth"]), [0, 1 / 3, 2 / 3, 1])
 
 
+def test_in_fog_ink_fades_with_its_distance_and_the_canvas_does_not() -> None:
+    clear, fog = (load("digit_depth", {**STATICS, "fog": f}, Path()).fields for f in (0, 0.6))
+    assert np.array_equal(clear["depth"], fog["depth"])
+    kept = (fog["image"] / clear["image"])[:, 0]
+    for depth, share in ((0, 1), (1 / 3, 0.6), (2 / 3, 0.8), (1, 1)):
+        assert np.allclose(kept[np.isclose(clear["depth"], depth)], share, atol=1e-6)
+    with pytest.raises(TrainingError):
+        load("digit_depth", {"fog": -1}, Path())
+
+
 def test_captions_read_from_left_to_right() -> None:
     scenes = load("digit_scenes", {**STATICS, "digits": 2}, Path()).fields
     captions = load("digit_captions", {**STATICS, "digits": 2}, Path())

@@ -240,15 +240,15 @@ def densenet(
 
 # ---------------------------------------------------------------- a number for each pixel
 class UNet(Module):
-    """What is on the way down is cropped to what comes up; `make(i, o)` are the two convolutions of a level."""
+    """What is on the way down is cropped to what comes up; `make(i, o)` makes the convolutions of both ways."""
 
-    def __init__(self, i: int, n: int, depth: int, make: Callable[[int, int], Any]):
+    def __init__(self, i: int, n: int, depth: int, make: Callable[[int, int], tuple[Any, Any]]):
         super().__init__()
-        self.down, self.depth = make(i, n), depth
+        self.down, self.depth = make(i, n)[0], depth
         if depth:
             self.below = UNet(n, 2 * n, depth - 1, make)
             self.back = nn.ConvTranspose2d(2 * n, n, 2, 2)
-            self.up = make(2 * n, n)
+            self.up = make(2 * n, n)[1]
 
     def forward(self, x: Tensor) -> Tensor:
         a = self.down(x)
@@ -260,17 +260,18 @@ class UNet(Module):
 
 
 def unet(n: int, depth: int) -> Any:
-    def double(i: int, o: int) -> Any:
-        return nn.Sequential(nn.Conv2d(i, o, 3), nn.ReLU(), nn.Conv2d(o, o, 3), nn.ReLU())
+    def make(i: int, o: int) -> tuple[Any, Any]:
+        double = nn.Sequential(nn.Conv2d(i, o, 3), nn.ReLU(), nn.Conv2d(o, o, 3), nn.ReLU())
+        return double, double
 
-    return nn.Sequential(UNet(1, n, depth, double), nn.Conv2d(n, 2, 1))
+    return nn.Sequential(UNet(1, n, depth, make), nn.Conv2d(n, 2, 1))
 
 
 def scenes() -> Any:
-    def double(i: int, o: int) -> Any:
-        return nn.Sequential(*unit(i, o), *unit(o, o))
+    def make(i: int, o: int) -> tuple[Any, Any]:
+        return nn.Sequential(*unit(i, o), *unit(o, o)), nn.Sequential(*unit(i, o))
 
-    return nn.Sequential(UNet(1, 8, 3, double), nn.Conv2d(8, 11, 1))
+    return nn.Sequential(UNet(1, 16, 2, make), nn.Conv2d(16, 11, 1))
 
 
 class Depth(Module):

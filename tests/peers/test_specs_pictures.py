@@ -62,6 +62,11 @@ def six(result: Any, label: Tensor, **_: Tensor) -> Tensor:
     return torch.stack([F.cross_entropy(logits, label.long()) for logits in result]).sum()
 
 
+def ink_twice(logits: Tensor, label: Tensor, **_: Tensor) -> Tensor:
+    label = label.long()
+    return F.cross_entropy(logits, label) + F.cross_entropy(logits, torch.where(label > 0, label, -100))
+
+
 def cells(result: Any, box: Tensor, digit: Tensor, **_: Tensor) -> Tensor:
     """Each digit is put to the cell of its centre, one after the other; the largest wins."""
     place, logits = result
@@ -159,7 +164,7 @@ CONVOLUTIONS = [
 UNET = {"H=572, W=572": "H=44, W=48", "H=388, W=388": "H=4, W=8", r"Level\[64, 4\]": "Level[4, 2]"}
 VISION = [
     row("dense_prediction/unet.zh", "UNet", lambda: p.unet(4, 2), edits=UNET, B=2),
-    row("dense_prediction/digit_scenes.zh", "Scenes", p.scenes, classes(), edits=scenes(48),
+    row("dense_prediction/digit_scenes.zh", "Scenes", p.scenes, ink_twice, edits=scenes(40),
         below={"label": 11, "digit": 11}, B=2),
     row("dense_prediction/depth.zh", "Depth", p.Depth, near, edits=scenes(40), below={"depth": 1}, B=2),
     row("vision/detection.zh", "Detect", p.Detect, cells,

@@ -76,15 +76,30 @@ def digit_scenes(
 
 @dataset("digit_depth")
 def digit_depth(
-    samples: int = 1000, size: int = 64, digits: int = 3, noise: float = 0.2, split: str = "all", seed: int = 0
+    samples: int = 1000,
+    size: int = 64,
+    digits: int = 3,
+    noise: float = 0.2,
+    fog: float = 0.0,
+    split: str = "all",
+    seed: int = 0,
 ) -> Arrays:
-    """How near is each pixel? Statics and image as for `digit_scenes`.
+    """How near is each pixel? Statics as for `digit_scenes`, and the image, but for the fog.
+
+    Without fog only strokes that cross tell which digit is in front, and one alone may be at any depth.
+
+    Args:
+        fog: what is farther is darker: ink at depth d is multiplied by 1 - fog (1 - d); 0 to 1.
 
     Returns:
         image; depth: float32 [B, H=N, W=N], 0 on the canvas, (k + 1) / K on the k-th digit, 1 nearest.
     """
+    if not 0 <= fog <= 1:
+        raise fault("digit_depth", f"fog = {fog} is not between 0 and 1", "write fog = 0.5")
     scenes = _scenes(samples, size, digits, noise, split, seed)
-    return Arrays({"image": scenes.image, "depth": scenes.owner.astype(np.float32) / np.float32(digits)}, ATTRIBUTION)
+    depth = scenes.owner.astype(np.float32) / np.float32(digits)
+    seen = np.where(depth > 0, 1 - np.float32(fog) * (1 - depth), np.float32(1))
+    return Arrays({"image": scenes.image * seen[:, None], "depth": depth}, ATTRIBUTION)
 
 
 @dataset("digit_captions")
