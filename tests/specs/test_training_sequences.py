@@ -9,7 +9,11 @@ from tests.conftest import ROOT
 from zhdsl.train.result import Result
 
 SPECS = ROOT / "specs"
-TRAINED = {"sequences/shapes.zh": "OneToMany", "sequences/bidirectional.zh": "Rows"}
+TRAINED = {
+    "sequences/shapes.zh": "OneToMany",
+    "sequences/bidirectional.zh": "Rows",
+    "transformers/encoder_classifier.zh": "Rows",
+}
 
 
 def trained(name: str, recipe: str) -> Result:
