@@ -12,6 +12,8 @@ SPECS = ROOT / "specs"
 TRAINED = {
     "sequences/shapes.zh": "OneToMany",
     "sequences/bidirectional.zh": "Rows",
+    "sequences/adding.zh": "Add",
+    "translation/bahdanau.zh": "Teach",
     "transformers/encoder_classifier.zh": "Rows",
 }
 
