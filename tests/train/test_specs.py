@@ -136,6 +136,18 @@ def test_a_stream_is_carried_within_an_epoch_and_not_into_the_weights(tmp_path: 
     assert not any("carry.h0" in name for _, name in checkpoint.read(tmp_path / "r" / "best.safetensors").arrays)
 
 
+def test_a_stream_is_carried_through_a_pass_of_evaluation_too() -> None:
+    """Six windows of four streams are measured as four sequences six times as long are."""
+    m = zh.load(STREAM, dtype="float64")
+    m.fit(epochs=1, reporters=[])
+    fields = {name: array.astype(np.float64) for name, array in wave().fields.items()}
+    long = {name: a.reshape(6, 4, 5, 1).swapaxes(0, 1).reshape(4, 30, 1) for name, a in fields.items()}
+    m.reset()
+    wanted = np.mean((m(long["x"]) - long["next"]) ** 2)
+    np.testing.assert_allclose(m.evaluate(data=fields)["loss"], wanted, rtol=1e-12)
+    assert m.evaluate(data={name: a[:4] for name, a in fields.items()})["loss"] != pytest.approx(wanted)
+
+
 def test_pictures_are_learnt_with_everything_switched_on(tmp_path: Path) -> None:
     result = fit(PICTURES, tmp_path / "r", epochs=20)
     assert result.metrics["acc"] > 0.6

@@ -110,7 +110,7 @@ class Recipe:
             loss, scalar), new states (role state). `prepare` and `augment` are inside; fitted statistics of `prepare`
             are states named `prepare.<field>.<i>`.
         evaluate: infer mode, no augmentation. Outputs: `loss` (role loss) and metrics (role metric), in which the batch
-            axis stands for the whole pass (runtime accumulates the reductions over it).
+            axis stands for the whole pass (runtime accumulates the reductions over it); new states of streams.
         predict: infer mode, only the fields that are inputs of the model; results of the model on prepared inputs.
         fit: from the fields over the whole training split to the fitted statistics (outputs of role state), or None.
         update: per trained parameter path, the optimiser: data inputs `w`, `g` (of the parameter's type), and where

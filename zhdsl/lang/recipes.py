@@ -6,7 +6,7 @@ metrics over a whole pass), `predict` (infer mode, the model's results); and, pe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -369,12 +369,13 @@ def _evaluate(work: Work) -> Graph:
                 outputs.append(_metric(work, stage, name, expression))
         if failed:
             raise Poisoned
-        return _pure(finish(stage.e, f"{work.model.name}.evaluate", stage.ports, outputs))
+        streams = {path for path, weight in work.model.states.items() if weight.stream}
+        return _pure(finish(stage.e, f"{work.model.name}.evaluate", stage.ports, outputs), streams)
 
 
-def _pure(graph: Graph) -> Graph:
-    """Evaluation updates no state."""
-    outputs = tuple(p for p in graph.outputs if p.role != "state")
+def _pure(graph: Graph, streams: Set[str] = frozenset()) -> Graph:
+    """Evaluation updates no state but streams, which go on from batch to batch of a pass as in training."""
+    outputs = tuple(p for p in graph.outputs if p.role != "state" or p.name in streams)
     return Graph(graph.name, graph.inputs, outputs, graph.origins, graph.names)
 
 
