@@ -58,11 +58,11 @@ def all_sequences(teach: Any, src: Any, v: int) -> tuple[Any, Any]:
 def traced(found: Any) -> Any:
     """The sequences that tokens and the beams they come from stand for: [B, K, STEPS]."""
     token, parent = found["token"], found["parent"]
-    at = np.tile(np.arange(BEAMS), (token.shape[1], 1))
+    at = np.tile(np.arange(BEAMS), (len(token), 1))
     symbols = []
     for t in range(STEPS - 1, -1, -1):
-        symbols.insert(0, np.take_along_axis(token[t], at, 1))
-        at = np.take_along_axis(parent[t], at, 1)
+        symbols.insert(0, np.take_along_axis(token[:, t], at, 1))
+        at = np.take_along_axis(parent[:, t], at, 1)
     return np.stack(symbols, -1)
 
 
@@ -105,7 +105,7 @@ def test_the_best_beam_is_never_less_likely_than_the_greedy_choice() -> None:
     better = 0
     for seed in range(6):
         beam, greedy, teach = models(5, seed)
-        ids = np.moveaxis(greedy(SRC)["ids"], 0, 1)
+        ids = greedy(SRC)["ids"]
         before = np.concatenate([np.ones((len(SRC), 1), np.int32), ids[:, :-1]], 1).astype(np.int32)
         chosen = np.take_along_axis(log_softmax(teach(SRC, before)), ids[..., None], -1)[..., 0].sum(1)
         best = beam(SRC)["score"][:, 0]
