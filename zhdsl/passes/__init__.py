@@ -9,6 +9,7 @@
     merge_common_subexpressions    equal things once
     drop_dead_code                 results and inputs of loops that nobody reads
     turn_folds                     adjoints of convolutions as convolutions, where loops are printed
+    split_variance                 variances sample by sample, where loops are printed
 
 A pass keeps the value of every output (up to rounding: see `rules/__init__.py`), the inputs and the
 places of the user's text; applied to its own result it does nothing.
@@ -27,6 +28,7 @@ from zhdsl.passes.merge_common_subexpressions import merge_common_subexpressions
 from zhdsl.passes.simplify_algebra import simplify_algebra
 from zhdsl.passes.simplify_loops import simplify_loops
 from zhdsl.passes.sink_sums import sink_sums
+from zhdsl.passes.split_variance import split_variance
 from zhdsl.passes.stabilize_numerics import stabilize_numerics
 from zhdsl.passes.turn_folds import turn_folds
 
@@ -51,11 +53,12 @@ PASSES: tuple[Pass, ...] = (
     merge_common_subexpressions,
     drop_dead_code,
 )
-# The same for backends that print loops.
+# The same for backends that print loops; then, once, what later rounds would undo.
 DIRECT: tuple[Pass, ...] = (*PASSES, turn_folds)
+LAST: tuple[Pass, ...] = (split_variance, merge_common_subexpressions)
 MOST_ROUNDS = 6  # of all passes: each round finds what the last one laid open, two or three are usual
 
-__all__ = ["BEFORE_DERIVATIVE", "DIRECT", "PASSES", "fold_constants", "run_passes"]
+__all__ = ["BEFORE_DERIVATIVE", "DIRECT", "LAST", "PASSES", "fold_constants", "run_passes"]
 
 
 def run_passes(graph: Graph, passes: tuple[Pass, ...] = PASSES, verify: bool = False) -> Graph:

@@ -109,9 +109,12 @@ def require(device: str, dtype: str) -> None:
 
 def optimized(graph: Graph, direct: bool = False) -> Graph:
     """The graph after all passes; `direct`: with those for backends that print loops."""
-    from zhdsl.passes import DIRECT, PASSES, run_passes
+    from zhdsl.passes import DIRECT, LAST, PASSES, run_passes
 
-    return run_passes(graph, DIRECT if direct else PASSES)
+    found = run_passes(graph, DIRECT if direct else PASSES)
+    for transform in LAST if direct else ():
+        found = transform(found)
+    return found
 
 
 def devices() -> tuple[str, ...]:

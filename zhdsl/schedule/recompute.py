@@ -121,6 +121,17 @@ class Recomputing:
                 self._count(self.waiting[i], 1)
         self.waiting[first:first] = clones
 
+    def without_dead(self, steps: Sequence[Step]) -> list[Step]:
+        """The kernel's steps without those whose results nobody reads any more, for who did reads a clone."""
+        kept: list[Step] = []
+        for step in reversed(steps):
+            name = step.output.buffer
+            if name in self.made and self.shared.get(name, 0) == 1:
+                self._count(step, -1)
+            else:
+                kept.append(step)
+        return kept[::-1]
+
     def _count(self, item: Item, change: int) -> None:
         for step in steps_of([item]):
             for name in {step.output.buffer, *(v.buffer for v in step.inputs)}:

@@ -113,8 +113,11 @@ class Tiling:
         early, late = self._gathered(group, rest)
         while early:
             early = self._round(early, kernels)
-        late = Recomputing.of(self.tape, self.shared, group.steps, late).run()
-        kernels.append(self._closed(group))
+        recomputing = Recomputing.of(self.tape, self.shared, group.steps, late)
+        late = recomputing.run()
+        group.steps = recomputing.without_dead(group.steps)
+        if group.steps:
+            kernels.append(self._closed(group))
         return late
 
     def _gathered(self, group: Tiled, items: Iterable[Item]) -> tuple[list[Item], list[Item]]:
@@ -313,7 +316,7 @@ class Tiling:
         found = []
         for name, views in group.written.items():
             buffer = self.tape.buffers[name]
-            alone = counts[name] == self.shared.get(name, 0) and name not in self.tape.stacks
+            alone = counts.get(name) == self.shared.get(name, 0) and name not in self.tape.stacks
             if buffer.place == "arena" and alone and name not in group.totals and self._outermost(group, buffer, views):
                 found.append(name)
         return found
