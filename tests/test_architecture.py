@@ -34,8 +34,9 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "runtime": COMPILER,
     "data": (),
     "train": ("runtime", "data"),
+    "diagnose": ("lang", "ir", "ops", "autodiff", "runtime", "data", "train"),
     "viz": ("ir", "schedule"),
-    "cli": (*COMPILER, "runtime", "data", "train", "viz", "zhdsl"),
+    "cli": (*COMPILER, "runtime", "data", "train", "diagnose", "viz", "zhdsl"),
     "zhdsl": (*COMPILER, "runtime", "data", "train", "viz"),  # the façade, zhdsl/__init__.py
 }
 EVERYONES = ("errors", "source", "__version__")

@@ -1,4 +1,4 @@
-"""`zh doctor`: what this machine and this installation have, and what is missing.
+"""`zh doctor`: what this machine and this installation have, and what is missing; or what hinders a model's training.
 
 Changes nothing but the cache folder: a probe file is written and removed, and what is found out about the compiler is
 remembered there, as every other command remembers it.
@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import click
 
 from zhdsl import __version__
+from zhdsl.cli.specs import setting_option
 from zhdsl.cli.terminal import printable
 from zhdsl.errors import ZhError
 
@@ -233,14 +234,39 @@ def as_json(findings: list[Finding]) -> str:
 
 
 @click.command()
+@click.argument("spec", metavar="[SPEC|RUN]", required=False)
+@click.option("--recipe", metavar="NAME", help="Which recipe, if the spec has several.")
+@setting_option
 @click.option("--json", "json_", is_flag=True, help="Print the findings as JSON.")
-def doctor(json_: bool) -> int:
-    """Report on this machine and this installation.
+def doctor(spec: str | None, recipe: str | None, settings: dict[str, Any], json_: bool) -> int:
+    """Report on this machine, or on what hinders a model's training.
 
-    Looks at Python, packages, BLAS, processor, memory, C compiler, GPU, cache
-    folder and bundled data. The exit code is 1 if something that zhdsl needs is
-    missing or damaged, else 0.
+    Without a file it looks at Python, packages, BLAS, processor, memory, C
+    compiler, GPU, cache folder and bundled data. The exit code is 1 if something
+    that zhdsl needs is missing or damaged, else 0.
+
+    For a spec it measures activations and gradients by depth and through time on
+    batches of the recipe's data at the first weights, takes a few steps, and
+    names the lines that make units saturate or die, gradients vanish or explode,
+    that leave the input as it is or set too large a learning rate. For a run it
+    measures at the trained weights. The exit code is 1 if anything was found.
     """
+    if spec is not None:
+        return examined(spec, recipe, settings, json_)
     findings = [Finding("zhdsl", "ok", __version__), *map(examine, CHECKS)]
     click.echo(as_json(findings) if json_ else printable("\n".join(table(findings))))
     return int(any(f.state == "bad" for f in findings))
+
+
+def examined(spec: str, recipe: str | None, settings: dict[str, Any], json_: bool) -> int:
+    """Diagnoses a spec or a run and prints what was found."""
+    from zhdsl.cli import trainability
+    from zhdsl.diagnose import diagnose
+
+    model, trained = trainability.opened(spec, recipe, settings)
+    diagnosis = diagnose(model, trained)
+    report = (
+        trainability.as_json(diagnosis, model) if json_ else "\n".join(trainability.text(diagnosis, model, trained))
+    )
+    click.echo(report if json_ else printable(report))
+    return int(bool(diagnosis.findings))

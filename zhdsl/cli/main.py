@@ -41,7 +41,7 @@ COMMANDS = {
     "fmt": Entry("zhdsl.cli.fmt:fmt", "Format .zh files."),
     "explain": Entry("zhdsl.cli.explain:explain", "Explain an error code."),
     "new": Entry("zhdsl.cli.new:new", "Write a starter model."),
-    "doctor": Entry("zhdsl.cli.doctor:doctor", "Report on this machine and this installation."),
+    "doctor": Entry("zhdsl.cli.doctor:doctor", "Report on this machine, or on what hinders a model's training."),
 }
 
 EPILOG = """\b
