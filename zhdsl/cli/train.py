@@ -30,6 +30,7 @@ RUNS = "runs"
 @click.option("--dtype", type=click.Choice(("float32", "float64")), help="What a float is.")
 @click.option("--out", metavar="DIR", help=f"Where to make the folder of the run.  [default: {RUNS}]")
 @click.option("--resume", metavar="RUN", help="Go on with the run in this folder.")
+@click.option("--detect-anomaly", is_flag=True, help="Stop at the first op that makes a NaN or an infinity.")
 @click.option("--quiet", is_flag=True, help="Print only what came of it.")
 def train(
     spec: str | None,
@@ -42,6 +43,7 @@ def train(
     dtype: str | None,
     out: str | None,
     resume: str | None,
+    detect_anomaly: bool,
     quiet: bool,
 ) -> int:
     """Train a model by its recipe.
@@ -57,7 +59,8 @@ def train(
         raise click.UsageError("a run that goes on keeps its folder, its recipe and its settings: give --resume alone")
     if spec is None and resume is None:
         raise click.UsageError("Missing argument 'SPEC': name a spec, or a run to go on with by --resume")
-    limit = {name: n for name, n in (("epochs", epochs), ("steps", steps)) if n is not None}
+    given = {"epochs": epochs, "steps": steps, "detect_anomaly": detect_anomaly or None}
+    limit = {name: value for name, value in given.items() if value is not None}
     if resume is not None:
         model = resumed(resume, spec, device, dtype, seed)
         return run(model, Path(resume), True, limit, quiet)
@@ -110,7 +113,7 @@ def opened(
     return load(Path(spec), recipe_name(spec, names, recipe), settings, device, dtype, seed)
 
 
-def run(model: Trainable, folder: Path, resume: bool, limit: dict[str, int], quiet: bool) -> int:
+def run(model: Trainable, folder: Path, resume: bool, limit: dict[str, Any], quiet: bool) -> int:
     """Trains, tells what came of it, and gives the exit code."""
     from zhdsl.runtime.pipeline import chosen
     from zhdsl.train.limits import Options
@@ -119,7 +122,9 @@ def run(model: Trainable, folder: Path, resume: bool, limit: dict[str, int], qui
     if not quiet:
         about = f"{model.param_count:,} parameters, {model.dtype} on {chosen(model.device)}, seed {model.seed}"
         click.echo(printable(f"{model.recipe.name}: {about}, in {folder}"))
-    words = ["zh", "train", "--resume", str(folder), *(w for k, n in limit.items() for w in (f"--{k}", str(n)))]
+    words = ["zh", "train", "--resume", str(folder)]
+    for name, value in limit.items():
+        words += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
     try:
         result = fit(model, folder, resume, Options(**limit), None, [] if quiet else None, shlex.join(words))
     except BaseException:

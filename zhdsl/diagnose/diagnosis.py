@@ -139,9 +139,7 @@ class _Examination:
     def _descents(self, each: float) -> tuple[Descent, ...]:
         if not self.batches.parts or self.trained:
             return ()
-        size = min(
-            self.batches.full(), max(LEAST, self.batches.affordable(self.graph, MOST, TRIED / STEPS / 3))
-        )
+        size = min(self.batches.full(), max(LEAST, self.batches.affordable(self.graph, MOST, TRIED / STEPS / 3)))
         if size * each * 3 * STEPS > 2 * TRIED:
             self.notes.append(
                 f"the learning rate was not tried: {STEPS} steps take {3 * each * size * STEPS / 1e9:.3g} GFLOP"

@@ -104,7 +104,7 @@ def input_finding(bad: Mapping[int, InputStat], place: Span, field: str) -> Find
 
 # ---------------------------------------------------------------- units
 def saturation(measured: Measured) -> Iterator[Finding]:
-    """Layers of sigmoids or tanhs three quarters of which have no slope left; the first one only: others follow from it."""
+    """Layers of sigmoids or tanhs whose units have hardly any slope left; the first one only: others follow."""
     for bend in sorted(measured.bends, key=lambda b: b.depth):
         if bend.saturated > SATURATED and bend.layer is not None and not bend.loop:
             gain = _gain_at(measured, bend.layer)

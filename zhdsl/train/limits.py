@@ -23,6 +23,9 @@ class Options:
         every: epochs from one measurement to the next; by default each, if early stopping watches or there are few.
         save_seconds: longest time between two saves within an epoch; ends of epochs save too. 0 saves after each step.
         save_steps: save after so many steps as well.
+        detect_anomaly: look at all that each step gives (the loss, new parameters and states), so that the very step
+            that makes a NaN or an infinity is the last one, with the op and the line; slower, and the parameters and
+            states are kept twice.
     """
 
     epochs: int | None = None
@@ -30,6 +33,7 @@ class Options:
     every: int | None = None
     save_seconds: float = 60.0
     save_steps: int | None = None
+    detect_anomaly: bool = False
 
     def __post_init__(self) -> None:
         if self.epochs is not None and self.steps is not None:

@@ -33,6 +33,7 @@ from zhdsl.train.parts import Parts, parts_of
 from zhdsl.train.report import Reporter, for_stream
 from zhdsl.train.result import Result, decided
 from zhdsl.train.signals import Interrupts, interrupts
+from zhdsl.train.watch import Watch
 
 Array: TypeAlias = npt.NDArray[Any]
 Key: TypeAlias = tuple[str, str]
@@ -94,6 +95,7 @@ class Trainer:
         self.recipe = session.recipe
         self.limits: Limits = limits_of(self.recipe, parts, options)
         self.keeper = Keeper(session, parts, folder, options, self.note)
+        self.watch = Watch(self) if options.detect_anomaly else None
         self.graph = step_graph(self.recipe)
         self.measure = Measure(session)
         self.at = Position()
@@ -192,12 +194,17 @@ class Trainer:
     def _step(self, indices: Array, fields: Mapping[str, Array]) -> None:
         at = self.at
         self.session.step_count = at.step
+        given = self.inputs(indices, fields)
+        if self.watch is not None:
+            self.watch.before()
         try:
-            found = self.executable.run(self.inputs(indices, fields))
+            found = self.executable.run(given)
         except MemoryError:
             cause = f"step {at.step}: not enough memory for a batch of {len(indices)} samples"
             raise BackendError(f"{cause}\nhelp: write a smaller batch") from None
         loss = float(found["loss", "loss"])
+        if self.watch is not None:
+            self.watch.after(given, found)
         if not math.isfinite(loss):
             self._lost(loss)
         at.step += 1
