@@ -15,7 +15,7 @@ from fnmatch import fnmatchcase
 
 from zhdsl.errors import TrainingError
 from zhdsl.ir.graph import Graph
-from zhdsl.lang import decompile
+from zhdsl.lang import blackboard, decompile
 from zhdsl.lang.decompile.labels import absorb_relabels
 from zhdsl.lang.model import Model, Project, Recipe
 from zhdsl.passes import run_passes
@@ -36,7 +36,7 @@ def derivative(
         order: 1 for gradients. Order k + 1 differentiates the gradients of order k, each weighted by a further input
             `v<k+1>.<name>`: the results are the products of the Hessian with these directions for order 2. A lone
             scalar needs no weight.
-        wrt: a pattern as of a shell for parameters and float inputs (`dense*.W`); all parameters if left out.
+        wrt: patterns as of a shell for parameters and float inputs (`dense*.W`, `x,W`); all parameters if left out.
         mode: `train` or `infer`.
 
     Returns:
@@ -81,6 +81,27 @@ def grad_program(
     return decompile.text(_derived(rolled, order, wrt), title, notes)
 
 
+def grad_page(
+    project: Project,
+    name: str | None = None,
+    order: int = 1,
+    wrt: str | None = None,
+    mode: str = "train",
+    notation: str = "text",
+) -> str:
+    """The derivative as on the blackboard, layer by layer in index notation.
+
+    Args:
+        project, name, order, wrt, mode: as of `derivative`, with its errors.
+        notation: `text` or `latex`.
+    """
+    rolled = _rolled(_in_mode(*chosen(project, name), mode))
+    taken = assumptions(_graph(rolled))
+    notes = [f"Taken for granted: {', '.join(taken)}."] if taken else []
+    write = {"text": blackboard.text, "latex": blackboard.latex}[notation]
+    return write(_derived(rolled, order, wrt), notes)
+
+
 # ---------------------------------------------------------------- what is differentiated
 def _in_mode(model: Model, recipe: Recipe | None, mode: str) -> Recipe | Model:
     """A recipe or a model whose graph is that of the mode."""
@@ -108,7 +129,10 @@ def _matching(source: Recipe | Model, pattern: str | None) -> list[str] | None:
     if pattern is None:
         return None
     known = [p.name for p in _graph(source).inputs if p.role in ("param", "data") and p.node.type.is_float]
-    found = [name for name in known if fnmatchcase(name, pattern)]
+    wanted = [part.strip() for part in pattern.split(",")]
+    found = [name for name in known if any(fnmatchcase(name, part) for part in wanted)]
+    if unfit := [part for part in wanted if not any(fnmatchcase(name, part) for name in known)]:
+        pattern, found = unfit[0], []
     if not found:
         raise TrainingError(f"{source.name}: nothing fits {pattern}\nhelp: there is {', '.join(known) or 'nothing'}")
     return found
