@@ -94,7 +94,9 @@ class Plain:
     times = "*"
 
     def name(self, base: str, above: str, indices: Sequence[str]) -> str:
-        path = f"{above}.{base}" if above and not above.startswith("(") else base + above.strip("()")
+        bare = base.rstrip("'")
+        numbered = bare + above.strip("()") + base[len(bare) :]
+        path = f"{above}.{base}" if above and not above.startswith("(") else numbered
         return path + (f"[{','.join(indices)}]" if indices else "")
 
     def index(self, label: str) -> str:
