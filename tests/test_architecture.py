@@ -35,14 +35,20 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "data": (),
     "train": ("runtime", "data"),
     "diagnose": ("lang", "ir", "ops", "autodiff", "runtime", "data", "train"),
+    "notebook": ("lang", "ir", "runtime", "train", "viz"),
     "viz": ("ir", "schedule"),
     "cli": (*COMPILER, "runtime", "data", "train", "diagnose", "viz", "zhdsl"),
-    "zhdsl": (*COMPILER, "runtime", "data", "train", "viz"),  # the façade, zhdsl/__init__.py
+    "zhdsl": (*COMPILER, "runtime", "data", "train", "notebook", "viz"),  # the façade, zhdsl/__init__.py
 }
 EVERYONES = ("errors", "source", "__version__")
 
 # (file, module): why this one import may break the table.
-IMPORTS_ALLOWED = {("zhdsl/errors.py", "zhdsl.lang.picture"): "a diagnostic draws itself only when it is printed"}
+IMPORTS_ALLOWED = {
+    ("zhdsl/errors.py", "zhdsl.lang.picture"): "a diagnostic draws itself only when it is printed",
+    ("zhdsl/ir/graph.py", "zhdsl.notebook.bundles"): "a graph shows itself only when a notebook asks",
+    ("zhdsl/runtime/session.py", "zhdsl.notebook.bundles"): "a model shows itself only when a notebook asks",
+    ("zhdsl/train/result.py", "zhdsl.notebook.bundles"): "a run shows itself only when a notebook asks",
+}
 
 # Package: the only folders that may import it.
 FENCES: dict[str, tuple[str, ...]] = {

@@ -54,3 +54,10 @@ def load(
     from zhdsl.train.trainable import load as load_trainable
 
     return load_trainable(source, model, set, device, dtype, seed, folder)
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """`%load_ext zhdsl`: from now on a cell that begins with `%%zh` is in the language."""
+    from zhdsl.notebook.magic import register
+
+    register(shell)

@@ -56,6 +56,10 @@ class SpecError(ZhError):
     def __str__(self) -> str:
         return "\n\n".join(map(str, self.diagnostics))
 
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows: what is wrong with the text, and not where Python found it."""
+        return str(self).splitlines()
+
 
 class CompilerError(ZhError):
     """zhdsl broke its own promise; the message names the stage. Please report it."""

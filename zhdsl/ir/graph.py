@@ -76,6 +76,12 @@ class Graph:
             graph.add_edges_from((position[x], i, slot) for slot, x in enumerate(node.operands))
         return graph
 
+    def _repr_mimebundle_(self, **asked: object) -> dict[str, str]:
+        """What a notebook shows."""
+        from zhdsl.notebook.bundles import of_graph
+
+        return of_graph(self)
+
     @property
     def symbols(self) -> frozenset[str]:
         """The sizes that must be known to run it."""

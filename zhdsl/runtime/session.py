@@ -145,6 +145,12 @@ class Session:
         results = ", ".join(f"{name}: {text}" for name, text in outputs.items())
         return f"<{self.name}({inputs}) -> {results}; {self.param_count:,} parameters>"
 
+    def _repr_mimebundle_(self, **asked: object) -> dict[str, str]:
+        """What a notebook shows."""
+        from zhdsl.notebook.bundles import of_model
+
+        return of_model(self)
+
     def graph(self, stage: str = "graph") -> Any:
         """The program as a networkx `MultiDiGraph`.
 

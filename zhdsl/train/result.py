@@ -65,6 +65,12 @@ class Result:
         """For the command line: 1 if an expectation is not met."""
         return 0 if self.holds else 1
 
+    def _repr_mimebundle_(self, **asked: object) -> dict[str, str]:
+        """What a notebook shows."""
+        from zhdsl.notebook.bundles import of_result
+
+        return of_result(self)
+
     def __str__(self) -> str:
         numbers = ", ".join(f"{name} {text(value)}" for name, value in self.metrics.items())
         lines = [f"{self.epochs} epochs, {self.steps} steps; on the {self.part} part: {numbers}"]
