@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import runpy
+import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -11,10 +13,17 @@ import pytest
 from zhdsl.data import load
 
 EXAMPLES = sorted((Path(__file__).resolve().parent.parent / "examples").glob("*.py"))
+LONG = ("gradient_flow",)
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda p: p.stem)
-def test_an_example_runs(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "path", [pytest.param(p, marks=[pytest.mark.slow] * (p.stem in LONG), id=p.stem) for p in EXAMPLES]
+)
+def test_an_example_runs(
+    path: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [str(path)])
     runpy.run_path(str(path), run_name="__main__")
     assert capsys.readouterr().out
 
@@ -23,6 +32,18 @@ def table(name: str, capsys: pytest.CaptureFixture[str]) -> list[list[str]]:
     """The words of each line that an example prints below its first."""
     runpy.run_path(str(next(p for p in EXAMPLES if p.stem == name)), run_name="__main__")
     return [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
+
+
+def test_the_flow_of_gradients_is_drawn_from_what_was_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    example = runpy.run_path(str(next(p for p in EXAMPLES if p.stem == "gradient_flow")))
+    example["main"](str(tmp_path / "flow.svg"), seeds=1, n=1)
+    root = ElementTree.parse(tmp_path / "flow.svg").getroot()
+    lines = [line.attrib["points"].split() for line in root.iter("{http://www.w3.org/2000/svg}polyline")]
+    assert [len(points) for points in lines] == [7, 7, 100, 100]
+    said = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert float(said[2][1]) < 1e-3 < float(said[3][1])  # the simple recurrence loses it, the LSTM does not
 
 
 def test_gradients_of_the_linear_recurrence_scale_with_the_power(capsys: pytest.CaptureFixture[str]) -> None:

@@ -264,7 +264,7 @@ def examined(spec: str, recipe: str | None, settings: dict[str, Any], json_: boo
     from zhdsl.diagnose import diagnose
 
     model, trained = trainability.opened(spec, recipe, settings)
-    diagnosis = diagnose(model, trained)
+    diagnosis = diagnose(model, descend=not trained)
     report = (
         trainability.as_json(diagnosis, model) if json_ else "\n".join(trainability.text(diagnosis, model, trained))
     )

@@ -50,24 +50,24 @@ class Diagnosis:
     notes: tuple[str, ...]
 
 
-def diagnose(session: Session, trained: bool = False) -> Diagnosis:
+def diagnose(session: Session, descend: bool = True) -> Diagnosis:
     """Examines the recipe of a session at its present weights; changes nothing but the statistics of `prepare`.
 
     Args:
         session: in float64, if what vanishes shall not vanish because of the number format.
-        trained: whether these are no first weights; the learning rate is then not tried.
+        descend: whether a few steps are taken to try the learning rate; of use at first weights only.
 
     Raises:
         TrainingError: there is no recipe, or its graph has no layer.
     """
-    return _Examination(session, trained).diagnosis()
+    return _Examination(session, descend).diagnosis()
 
 
 class _Examination:
     """One network on its way to a diagnosis."""
 
-    def __init__(self, session: Session, trained: bool):
-        self.trained = trained
+    def __init__(self, session: Session, descend: bool):
+        self.descend = descend
         self.session, self.recipe = session, session.recipe
         self.batches: Batches = batches_of(session)
         forward = self.recipe.forward  # what only new states need is of no interest
@@ -137,7 +137,7 @@ class _Examination:
 
     # ------------------------------------------------------------ rate
     def _descents(self, each: float) -> tuple[Descent, ...]:
-        if not self.batches.parts or self.trained:
+        if not self.batches.parts or not self.descend:
             return ()
         size = min(self.batches.full(), max(LEAST, self.batches.affordable(self.graph, MOST, TRIED / STEPS / 3)))
         if size * each * 3 * STEPS > 2 * TRIED:

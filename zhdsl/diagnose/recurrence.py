@@ -40,6 +40,7 @@ class Recurrence:
     Attributes:
         steps: of the loop, or to where it is truncated.
         kept: norm of the gradient that reaches the first step, over that at the last.
+        curve: the same for every step, the last one (1) first.
         gated: whether a carried value is kept by products with gates.
         radius: spectral radius of the recurrent matrix, if the loop has just one.
         norm: its largest singular value.
@@ -54,6 +55,7 @@ class Recurrence:
     radius: float | None
     norm: float | None
     declared: Span | None
+    curve: tuple[float, ...]
 
     @property
     def each(self) -> float:
@@ -86,9 +88,9 @@ def recurrence(
     norms = np.sqrt(sum(_by_step(found["grad", f"c{i}"], axis) for i in carried))
     norms = norms if loop.op.reverse else norms[::-1]  # the last step that is done comes first
     path, radius, norm = _matrix(session, loop)
-    kept = float(norms[steps - 1] / norms[0]) if norms[0] else 0.0
+    curve = tuple(float(n / norms[0]) if norms[0] else 0.0 for n in norms[:steps])
     place = declared(session, path) if path else None
-    return Recurrence(place_of(graph.origins, loop), steps, kept, _gated(body), path, radius, norm, place)
+    return Recurrence(place_of(graph.origins, loop), steps, curve[-1], _gated(body), path, radius, norm, place, curve)
 
 
 def _by_step(gradient: Array, axis: int) -> Any:

@@ -11,7 +11,7 @@ from html import escape
 from typing import Any
 
 WIDE, HIGH = 300, 150  # of a panel
-LEFT, TOP, BOTTOM, RIGHT = 52, 26, 24, 12
+LEFT, TOP, BOTTOM, RIGHT = 60, 26, 24, 12
 DASHES = ("", "5 3", "1.5 3")  # one for each part of the data
 Series = list[tuple[float, float]]
 
