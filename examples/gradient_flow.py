@@ -184,7 +184,7 @@ def main(file: str = "gradient_flow.svg", seeds: int = 3, n: int = 9) -> None:
     loops = [("simple RNN", BAD, steps["Rnn"]), ("LSTM", GOOD, steps["Lstm"])]
     panels = [
         ("Gradient at each layer, relative to the last", "layer", nets),
-        ("Gradient through time, relative to the last step", "steps back", loops),
+        ("Gradient at each step, relative to the last", "steps back", loops),
     ]
     Path(file).write_text(picture(panels), encoding="utf-8")
     print(f"drawn in {file}")
