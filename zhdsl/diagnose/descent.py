@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zhdsl.diagnose.instrument import movable
-from zhdsl.diagnose.measure import InputStat, moved
+from zhdsl.diagnose.measure import DEVICE, InputStat, moved
 from zhdsl.diagnose.sites import Input
 from zhdsl.ir.graph import Graph, Port, close
 from zhdsl.ir.node import Builder, apply
@@ -66,7 +66,7 @@ class Slope:
         forward, _ = movable(session.recipe.forward, inputs)
         recipe = replace(session.recipe, forward=forward, rate=_scaled(session.recipe.rate))
         self.session, self.graph = session, step_graph(recipe)
-        self.executable = pipeline.compile_graph(self.graph, session.device, session.dtype)
+        self.executable = pipeline.compile_graph(self.graph, DEVICE, session.dtype)
 
     def down(
         self,

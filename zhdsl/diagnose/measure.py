@@ -27,6 +27,7 @@ from zhdsl.source import Span
 
 Array: TypeAlias = npt.NDArray[Any]
 Key: TypeAlias = tuple[str, str]
+DEVICE = "numpy"  # these graphs run a few times only: it would take longer to compile them
 FLAT = 0.1  # of its greatest slope: what a saturated unit has left
 
 
@@ -108,7 +109,7 @@ class Meter:
 
     def __init__(self, session: Session, made: Instrumented):
         self.session, self.made = session, made
-        self.executable = pipeline.compile_graph(made.graph, session.device, session.dtype)
+        self.executable = pipeline.compile_graph(made.graph, DEVICE, session.dtype)
 
     def at(self, batch: Mapping[str, Array], moves: Mapping[int, InputStat] | None = None) -> Measured:
         """Measures at a batch.

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zhdsl.autodiff import reverse
-from zhdsl.diagnose.measure import InputStat, declared, moved
+from zhdsl.diagnose.measure import DEVICE, InputStat, declared, moved
 from zhdsl.diagnose.sites import kinds_of, place_of, root
 from zhdsl.ir.body import Body, new_slots
 from zhdsl.ir.graph import Graph, Port, close
@@ -165,7 +165,7 @@ def _run(
             given["data", port.name] = moved(port, sizes, moves, session.dtype)
     given |= session.counters(made, sizes) | session.fresh(made, sizes)
     with np.errstate(all="ignore"):
-        return pipeline.compile_graph(made, session.device, session.dtype).run(given)
+        return pipeline.compile_graph(made, DEVICE, session.dtype).run(given)
 
 
 # ---------------------------------------------------------------- what the body is like
