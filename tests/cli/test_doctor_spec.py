@@ -128,6 +128,14 @@ def test_what_cannot_be_examined_is_said(args: list[str], message: str, zh: Call
     assert message in result.err
 
 
+def test_a_loss_that_is_not_finite_is_told_with_its_op_and_line(zh: Callable, spec: Callable) -> None:
+    result = zh("doctor", spec(HEALTHY.replace("Dense[10]\n", "Dense[10, weight = zeros] -> log\n")))
+    assert result.code == 4
+    assert "the loss is inf at the first batch" in result.err
+    assert "log gives" in result.err
+    assert "from net.zh:6:" in result.err
+
+
 def test_a_spec_without_a_recipe_cannot_be_examined(zh: Callable, spec: Callable) -> None:
     result = zh("doctor", spec("model M(x: [B, F=2]) -> [B, K=1] { return x -> Dense[1] }\n"))
     assert result.code == 2

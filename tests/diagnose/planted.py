@@ -376,7 +376,7 @@ def healthy() -> list[Case]:
 CURRICULUM = (
     ("digits.zh", "Digits"),
     ("two_spirals.zh", "TwoSpirals"),
-    ("mnist_mlp.zh", "Mnist"),
+    ("mnist_mlp.zh", "Perceptron"),
     ("activations/activations.zh", "Relu"),
     ("skips/residual_mlp.zh", "Skip"),
     ("convnets/digits_convnet.zh", ""),

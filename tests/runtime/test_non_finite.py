@@ -59,6 +59,24 @@ def test_nothing_is_said_of_finite_values() -> None:
     assert asked([1.0, 2.0]) == ""
 
 
+def test_a_nan_made_of_an_infinity_is_traced_to_it() -> None:
+    with Builder() as b:
+        x = recipes.port("x", AXES, ("B",))
+        result = (1.0 / x.node) * x.node
+        net = close("net", (x,), (Port("c", result, ("B",), "result"),), b)
+    told = first_non_finite(net, {("data", "x"): np.array([0.0, 1.0])}, "float64", net.outputs[0].node)
+    assert told.startswith("div gives 1 of 2")
+
+
+def test_a_nan_made_of_a_mask_is_told_where_it_is_made() -> None:
+    with Builder() as b:
+        x = recipes.port("x", AXES, ("B",))
+        mask = apply("where", apply("lt", x.node, recipes.number(0.0)), recipes.number(-np.inf), x.node)
+        net = close("net", (x,), (Port("c", mask - mask, ("B",), "result"),), b)
+    told = first_non_finite(net, {("data", "x"): np.array([1.0, -1.0])}, "float64", net.outputs[0].node)
+    assert told.startswith("sub gives 1 of 2")
+
+
 def test_a_nan_is_traced_past_an_infinity_made_on_purpose() -> None:
     with Builder() as b:
         x = recipes.port("x", AXES, ("B",))

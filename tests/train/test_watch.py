@@ -54,6 +54,12 @@ PLANTED = {
     "the slope of a root at 0": Planted(
         "  h = x -> Dense[3, weight = zeros]\n  return sqrt(sum[D](h ^ 2))  # here", "div", "backward"
     ),
+    "the infinite slope of a root at 0": Planted(
+        "  h = x -> Dense[3, weight = zeros]\n  return sqrt(sum[D](h ^ 2))  # here",
+        "div",
+        "backward",
+        loss="mse(p, 1 + y)",
+    ),
     "in a loop": Planted(
         "  param w: [D=2] = ones\n"
         "  h = scan t over T = 6 from s = x * w {\n"

@@ -6,11 +6,12 @@ if it were; depth is judged where nothing is wrong with time, and the learning r
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 
-from zhdsl.diagnose.batches import FEWEST, MOST, WORK, Batches, batches_of
+from zhdsl.diagnose.batches import FEWEST, MOST, WORK, Array, Batches, batches_of
 from zhdsl.diagnose.descent import FACTORS, Descent, Slope
 from zhdsl.diagnose.instrument import instrumented, movable
 from zhdsl.diagnose.measure import InputStat, Measured, Meter
@@ -21,6 +22,8 @@ from zhdsl.errors import TrainingError
 from zhdsl.lang.ast import Train
 from zhdsl.lang.model import Recipe
 from zhdsl.lang.parser import parse
+from zhdsl.runtime.arguments import sizes_of
+from zhdsl.runtime.non_finite import first_non_finite
 from zhdsl.runtime.session import Session
 from zhdsl.source import Source, Span
 
@@ -58,7 +61,8 @@ def diagnose(session: Session, descend: bool = True) -> Diagnosis:
         descend: whether a few steps are taken to try the learning rate; of use at first weights only.
 
     Raises:
-        TrainingError: there is no recipe, or its graph has no layer.
+        TrainingError: there is no recipe, its graph has no layer, or its loss is not finite; the message then names the
+            op and the line.
     """
     return _Examination(session, descend).diagnosis()
 
@@ -103,6 +107,10 @@ class _Examination:
         count = self.batches.affordable(self.graph, min(MOST, max(self.batches.full(), MOST // 2)))
         batch, meter = self.batches.take(count, 1)[0], Meter(self.session, instrumented(self.sites))
         measured = meter.at(batch)
+        if not math.isfinite(measured.loss):
+            raise TrainingError(
+                f"{self.recipe.name}: the loss is {measured.loss} at the first batch\n  {self._cause(batch)}"
+            )
         bad = bad_inputs(measured) if self.batches.parts else {}
         if not bad:
             return measured, []
@@ -112,6 +120,14 @@ class _Examination:
             return standard, []
         field, place = self._source_of(min(bad))
         return standard, [input_finding(bad, place, field)]
+
+    def _cause(self, batch: Mapping[str, Array]) -> str:
+        """Which op made the first value that is not finite, and where."""
+        session, ports = self.session, self.graph.of_role("data")
+        sizes = sizes_of(ports, [batch[p.name].shape for p in ports])
+        given = {("data", p.name): batch[p.name] for p in ports}
+        given |= session.counters(self.graph, sizes) | session.fresh(self.graph, sizes)
+        return first_non_finite(self.graph, given, session.dtype, self.graph.output("loss", "loss").node)
 
     def _source_of(self, number: int) -> tuple[str, Span]:
         """The field that an input comes from, and the line that prepares it or names the data."""

@@ -75,15 +75,33 @@ def _first(nodes: Iterable[Node], values: Mapping[Node, Array], test: Test, eval
     """The first of the nodes that fails a test and whose operands do not; inside a loop, if a loop made it."""
     nodes = list(nodes)
     bad = {n for n in nodes if n.op.name not in WRITTEN and _bad(values[n], test)}
-    for node in nodes:
-        if node not in bad:
-            continue
-        if isinstance(node.op, Project):
-            if bad.isdisjoint(node.operands[0].operands):
-                return _in_loop(node.operands[0], values, test, evaluator) or _Found(node, values)
-        elif bad.isdisjoint(node.operands):
-            return _Found(node, values)
-    return None
+    first = next((n for n in nodes if n in bad and bad.isdisjoint(_behind(n))), None)
+    if first is None:
+        return None
+    made = _made(first, values)
+    if isinstance(made.op, Project):
+        return _in_loop(made.operands[0], values, test, evaluator) or _in_loop(
+            made.operands[0], values, np.isfinite, evaluator
+        )
+    return _Found(made, values)
+
+
+def _behind(node: Node) -> tuple[Node, ...]:
+    """What a node is computed from; for a result of a loop, what the loop is."""
+    return node.operands[0].operands if isinstance(node.op, Project) else node.operands
+
+
+def _made(node: Node, values: Mapping[Node, Array]) -> Node:
+    """Where a NaN begins: with the infinity that it was made of, unless that is one that was written down.
+
+    1 / 0 = inf;  0 * inf = NaN: the quotient is to blame. -inf - -inf of a mask: the difference is.
+    """
+    at = node
+    while infinite := [x for x in _behind(at) if x in values and _bad(values[x], np.isfinite)]:
+        if any(x.op.name in WRITTEN for x in infinite):
+            return node
+        at = infinite[0]
+    return at
 
 
 def _in_loop(loop: Node, outer: Mapping[Node, Array], test: Test, evaluator: Evaluator) -> _Found | None:
@@ -99,6 +117,8 @@ def _in_loop(loop: Node, outer: Mapping[Node, Array], test: Test, evaluator: Eva
         slots = dict(zip(body.slots, [*carries, *slices, *given[first:]], strict=True))
         values = {**slots, **dict(zip(nodes, evaluator.run(nodes, slots), strict=True))}
         if found := _first(nodes, values, test, evaluator):
+            if found.node in body.slots:  # what was carried here was infinite already
+                return _in_loop(loop, outer, np.isfinite, evaluator)
             return _Found(found.node, found.values, (f"{loop.op.label}={t}", *found.steps))
         carries = [values[n] for n in body.next]
     return None
