@@ -19,6 +19,7 @@ from zhdsl.lang.blackboard.indexed import Scope
 from zhdsl.lang.decompile import module
 from zhdsl.lang.decompile.names import legal
 
+MOST = 20  # rows of a display: browsers refuse to set very long ones
 HEAD = "δx is the derivative of {of} by x. Formulas are read downwards, derivatives upwards."
 
 
@@ -51,14 +52,16 @@ def text(graph: Graph, notes: Sequence[str] = ()) -> str:
 
 
 def latex(graph: Graph, notes: Sequence[str] = ()) -> str:
-    """The derivation in LaTeX: one display for each line of the spec, which stands above it as a comment."""
+    """The derivation in LaTeX: a display for each line of the spec, which stands above it as a comment."""
     lines = [f"% {note}" for note in (*notes, HEAD.format(of=_derived(graph)))]
     codes = source_lines(graph)
     for block in _blocks(graph, Latex()):
-        lines += ["", f"% {block.place}  {codes.get(block.place, '')}".rstrip(), "$$", r"\begin{aligned}"]
-        lines += [_aligned(row) for row in _rows(block)]
-        lines[-1] = lines[-1].removesuffix(r" \\")
-        lines += [r"\end{aligned}", "$$"]
+        lines += ["", f"% {block.place}  {codes.get(block.place, '')}".rstrip()]
+        rows = [_aligned(row) for row in _rows(block)]
+        for start in range(0, len(rows), MOST):
+            shown = rows[start : start + MOST]
+            shown[-1] = shown[-1].removesuffix(r" \\")
+            lines += ["$$", r"\begin{aligned}", *shown, r"\end{aligned}", "$$"]
     return "\n".join(lines) + "\n"
 
 
