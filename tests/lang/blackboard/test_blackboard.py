@@ -116,7 +116,7 @@ def test_the_text_of_a_derivation_evaluates_to_the_gradients(name: str) -> None:
 
 # ---------------------------------------------------------------- LaTeX
 KNOWN = r"""\frac \sum \sqrt \left \right \delta \mathrm \operatorname \tanh \exp \log \sin \cos \max \min \sigma \text
-\dots \quad \begin \end \ne \le \ge \land \lor \infty \cdot \, \\"""
+\dots \quad \begin \end \ne \le \ge \land \lor \infty \cdot \bmod \div \, \\"""
 FILES = (
     "digits.zh",
     "two_spirals.zh",
@@ -124,6 +124,7 @@ FILES = (
     "convnets/lenet5.zh",
     "transformers/encoder_classifier.zh",
     "depth/resnet.zh",
+    "supervised/logistic_regression.zh",
 )
 
 

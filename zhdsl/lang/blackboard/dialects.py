@@ -11,6 +11,7 @@ from collections.abc import Sequence
 LATEX_FUNCTIONS = {"tanh": r"\tanh", "exp": r"\exp", "log": r"\log", "sin": r"\sin", "cos": r"\cos", "max": r"\max"}
 LATEX_FUNCTIONS |= {"min": r"\min", "sigmoid": r"\sigma"}
 RELATIONS = {"==": "=", "!=": r"\ne", "<=": r"\le", ">=": r"\ge", "<": "<", ">": ">", "and": r"\land", "or": r"\lor"}
+RELATIONS |= {"%": r"\bmod", "//": r"\div"}
 
 
 class Latex:
