@@ -62,6 +62,12 @@ SPECS = {
         "dataset d[] -> (x: [B, T=4, D=5], goal: [B, K=3])\n"
         "train M {\n  data = d\n  loss = mse(y, goal)\n  optimizer = sgd[lr = 0.1]\n  batch = 2\n  epochs = 1\n}\n"
     ),
+    "an embedding": (
+        "fn embed(W: [V=4, D], U: [D, N], ids: i32[B, T]) -> [B, T, N] { return tanh(W[V=ids] @ U) }"
+    ),
+    "smoothed cross entropy": (
+        "fn loss(z: [B, K], label: i32[B]) -> [] { return cross_entropy[K, smooth = 0.1](z, label) }"
+    ),
     "the largest of some, and exp and log": (
         "fn f(x: [B, K]) -> [B] { return log(sum[K](exp(x - max[K](x)))) }"
     ),

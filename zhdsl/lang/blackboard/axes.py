@@ -76,6 +76,9 @@ OPTIONS = ("size", "stride", "dilation", "pad", "value", "count", "stream", "key
 def _called(call: ast.Call, known: Known) -> Labels:
     name, statics = function_of(call)
     of_args = union(labels_of(arg, known) for arg in call.args)
+    if name == "scatter":
+        gone = scattered(call, known)
+        return (*named(statics), *(label for label in of_args if label not in gone))
     if name in REDUCING and not (name in ("max", "min") and len(call.args) > 1):
         gone = named(statics)
         return tuple(label for label in of_args if label not in gone) if gone else ()
@@ -102,6 +105,16 @@ def _split(labels: Labels, statics: tuple[ast.Arg, ...], of: Labels) -> Labels:
     for whole, parts in parts_of(statics):
         of = tuple(x for label in of for x in (parts if label == whole else (label,)))
     return of
+
+
+def scattered(call: ast.Call, known: Known) -> Labels:
+    """The labels that a scatter sums over: those of its indices, or what `sum` says."""
+    _, statics = function_of(call)
+    for arg in statics:
+        if isinstance(arg, ast.Keyword) and arg.name == "sum":
+            value = arg.value
+            return named(value.items) if isinstance(value, ast.Tuple) else named([value])
+    return union(labels_of(arg, known) for arg in call.args[1:])
 
 
 def taps_of(statics: Iterable[ast.Arg]) -> dict[str, str]:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from zhdsl.lang import ast
-from zhdsl.lang.blackboard.axes import MAKING, Labels, function_of, labels_of, named, parts_of, taps_of
+from zhdsl.lang.blackboard.axes import MAKING, Labels, function_of, labels_of, named, parts_of, scattered, taps_of
 from zhdsl.lang.blackboard.dialects import Dialect
 
 ADD, MUL, POW, ATOM = range(1, 5)
@@ -41,7 +41,8 @@ class Scope:
     """What is known of names.
 
     Attributes:
-        labels: their axes; values of a loop have its axis too.
+        labels: their axes, in the order of the program; values of a loop have its axis too.
+        shown: their axes in the order in which indices are written.
         sizes: by name and label, what the size is called.
         titles: base and what stands above it, for names that are parameters or derivatives.
         aliases: what names stand for: another name, at another step of a loop (-1 for a carry that is not set yet).
@@ -49,6 +50,7 @@ class Scope:
 
     dialect: Dialect
     labels: dict[str, Labels] = field(default_factory=dict)
+    shown: dict[str, Labels] = field(default_factory=dict)
     sizes: dict[str, dict[str, str]] = field(default_factory=dict)
     titles: dict[str, tuple[str, str, bool]] = field(default_factory=dict)
     aliases: dict[str, tuple[str, str, int]] = field(default_factory=dict)
@@ -100,7 +102,7 @@ class Scope:
     def name(self, id: str, at: At) -> str:
         """A name with its indices."""
         id, label, shift = self.aliases.get(id, (id, "", 0))
-        indices = [_shifted(self.index(x, at), shift if x == label else 0) for x in self.labels.get(id, ())]
+        indices = [_shifted(self.index(x, at), shift if x == label else 0) for x in self.shown.get(id, ())]
         return self.titled(id, indices)
 
     def titled(self, id: str, indices: Sequence[str]) -> str:
@@ -266,6 +268,23 @@ def _one_hot(s: Scope, expr: ast.Call, statics: tuple[ast.Arg, ...], at: At) -> 
     return Piece(s.dialect.truth(equal))
 
 
+def _scatter(s: Scope, expr: ast.Call, statics: tuple[ast.Arg, ...], at: At) -> Piece:
+    """What goes to the place v is all that belongs there: Σ_bt g_btd [id_bt = v]."""
+    g, *places = expr.args
+    summed = scattered(expr, s.seen)
+    within = {label: index for label, index in at.items() if label not in summed}
+    kept = {*labels_of(expr, s.seen)}
+    for label in summed:
+        within[label] = s.free(label, kept - {label}, within)
+    pairs = zip(places, named(statics), strict=True)
+    equal = [f"{s.piece(p, within).text}{s.dialect.relation('==')}{s.index(label, at)}" for p, label in pairs]
+    body = s.held(g, within, MUL, last=False)
+    for test in equal:
+        body = s.dialect.product(body, s.dialect.truth(test))
+    letters = [within[label] for label in summed]
+    return Piece(s.dialect.sum(letters, body), MUL, True) if letters else Piece(body, MUL)
+
+
 def _number(text: str) -> Rule:
     return lambda s, expr, statics, at: Piece(text)
 
@@ -335,6 +354,7 @@ CALLS: dict[str, Rule] = {
     "f32": _float,
     "iota": _iota,
     "one_hot": _one_hot,
+    "scatter": _scatter,
     "zeros": _number("0"),
     "ones": _number("1"),
     "uniform": _drawn,

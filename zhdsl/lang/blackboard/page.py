@@ -111,6 +111,7 @@ class _Writer:
         self.forward_at, self.backward_at = dict[str, int](), list[str]()
         self.scope = Scope(dialect)
         self.ranks: dict[str, int] = {}
+        self.arguments = {parameter.name for parameter in definition.params}
         for parameter in definition.params:
             axes = parameter.type.axes if parameter.type else ()
             sizes = {axis.label: _size(axis) for axis in axes}
@@ -153,8 +154,13 @@ class _Writer:
         return [self.blocks[place] for place in places if _rows(self.blocks[place])]
 
     # ------------------------------------------------------------ names
-    def ordered(self, labels: Labels) -> Labels:
-        """Axes in the order in which the arguments bring them."""
+    def written_order(self, id: str, labels: Labels) -> Labels:
+        """Axes as they are declared, else in the order in which the arguments bring them."""
+        declared = self.declared.get(id, ())
+        if id in self.arguments:
+            return labels
+        if set(declared) == set(labels):
+            return declared
         return tuple(sorted(labels, key=lambda label: self.ranks.get(label, len(self.ranks))))
 
     def define(self, scope: Scope, id: str, labels: Labels, sizes: Mapping[str, str]) -> str:
@@ -167,6 +173,7 @@ class _Writer:
             base += "'"
         self.taken.add((base, above, is_derivative))
         scope.labels[shown], scope.sizes[shown] = labels, dict(sizes)
+        scope.shown[shown] = self.written_order(id, labels)
         scope.titles[shown] = base, above, is_derivative
         self.scope.labels.setdefault(shown, labels)
         scope.aliases.pop(id, None)
@@ -193,8 +200,6 @@ class _Writer:
         """`a = x`, or `a, b = x, y`."""
         for target, item in _pairs(targets, value):
             right, labels = scope.piece(item, {}).text, labels_of(item, scope.seen)
-            declared = self.declared.get(target, ())
-            labels = declared if set(declared) == set(labels) else self.ordered(labels)
             if right in self.known and not again and target not in self.declared:
                 scope.aliases[target] = (self.known[right], "", 0)
                 continue
@@ -249,21 +254,18 @@ class _Loop:
         self.carries[bind.name.id] = shown
         self.inner.aliases[bind.name.id] = (shown, self.label, self.shift)
         start = self.size if self.scan.reverse else "-1"
-        return Row(
-            self.inner.titled(
-                shown, [start if x == self.label else self.inner.index(x, {}) for x in self._longer(labels)]
-            ),
-            right,
-            self.depth,
-        )
+        indices = [start if x == self.label else self.inner.index(x, {}) for x in self.inner.shown[shown]]
+        return Row(self.inner.titled(shown, indices), right, self.depth)
 
     def _longer(self, labels: Labels) -> Labels:
         kept = [label for label in labels if label != self.label]
-        return self.writer.ordered((*kept[:1], self.label, *kept[1:]))
+        first = 1 if len(kept) > 1 else 0
+        return (*kept[:first], self.label, *kept[first:])
 
     def _share(self, shown: str) -> None:
         """What a body defines is read behind the loop too, at its steps."""
         self.outer.labels[shown], self.outer.sizes[shown] = self.inner.labels[shown], self.inner.sizes[shown]
+        self.outer.shown[shown] = self.inner.shown[shown]
         self.outer.titles[shown] = self.inner.titles[shown]
 
     def _step(self, targets: Sequence[str], value: ast.Arg | ast.Scan) -> Iterator[Row]:
