@@ -55,6 +55,14 @@ def together(function: Any, *parts: Named) -> Named:
     return Named(function(*arrays), axes)
 
 
+def joined(parts: Sequence[Named], index: str) -> Named:
+    """One behind the other along an index; a part that lacks it is one element."""
+    axes = (*dict.fromkeys(x for part in parts for x in part.axes if x != index), index)
+    arrays = [part.over(axes) for part in parts]
+    shape = np.broadcast_shapes(*(a.shape[:-1] for a in arrays))
+    return Named(np.concatenate([np.broadcast_to(a, (*shape, a.shape[-1])) for a in arrays], axis=-1), axes)
+
+
 class Row(NamedTuple):
     left: str
     right: str
@@ -370,4 +378,10 @@ class Parser:
             axes = tuple(dict.fromkeys(x for part in args for x in part.axes))
             arrays = np.broadcast_arrays(*(part.over(axes) for part in args))
             return Named(np.stack(arrays, axis=-1), (*axes, letters[0]))
+        if name == "flip":
+            return Named(np.flip(args[0].array, args[0].axes.index(letters[0])), args[0].axes)
+        if name == "concat":
+            return joined(args, letters[0])
+        if name == "where":
+            return together(np.where, *args)
         return together(FUNCTIONS[name], *args)

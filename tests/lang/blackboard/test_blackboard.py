@@ -62,6 +62,21 @@ SPECS = {
         "dataset d[] -> (x: [B, T=4, D=5], goal: [B, K=3])\n"
         "train M {\n  data = d\n  loss = mse(y, goal)\n  optimizer = sgd[lr = 0.1]\n  batch = 2\n  epochs = 1\n}\n"
     ),
+    "a GRU in a recipe": (
+        "model M(x: [B, T=4, D=5]) -> y: [B, K=3] {\n  h = x -> GRU[4]\n  return h[T=-1] -> Dense[3]\n}\n"
+        "dataset d[] -> (x: [B, T=4, D=5], goal: [B, K=3])\n"
+        "train M {\n  data = d\n  loss = mse(y, goal)\n  optimizer = sgd[lr = 0.1]\n  batch = 2\n  epochs = 1\n}\n"
+    ),
+    "in both directions": (
+        "model M(x: [B, T=4, D=5]) -> y: [B, K=3] {\n  h = x -> Bidirectional[RNN[4]]\n"
+        "  return max[T](h) -> Dense[3]\n}\n"
+        "dataset d[] -> (x: [B, T=4, D=5], goal: [B, K=3])\n"
+        "train M {\n  data = d\n  loss = mse(y, goal)\n  optimizer = sgd[lr = 0.1]\n  batch = 2\n  epochs = 1\n}\n"
+    ),
+    "heads that look at one another": (
+        "fn see(x: [B, T, D], Wq: [D, H, E], Wk: [D, H, E], Wv: [D, H, E], Wo: [H, E, N]) -> [B, T, N] {\n"
+        "  y = attention(x @ Wq, (x @ Wk)[T as K], (x @ Wv)[T as K])\n  return sum[H, E](y * Wo)\n}"
+    ),
     "an embedding": (
         "fn embed(W: [V=4, D], U: [D, N], ids: i32[B, T]) -> [B, T, N] { return tanh(W[V=ids] @ U) }"
     ),
