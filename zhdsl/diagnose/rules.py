@@ -30,6 +30,7 @@ SETTLED = 1.5  # times the first loss: what a rate that is not too large stays b
 PART = 0.25  # of the whole effect: what a line must have to be named
 STEEP = 0.3  # rms of the slope of an activation below which it is to blame
 
+ORTHOGONAL = "param U: [N', N] = orthogonal keeps the length of the state"
 GLOROT = "Glorot & Bengio 2010, Understanding the difficulty of training deep feedforward neural networks"
 HE = "He et al. 2015, Delving deep into rectifiers"
 RESIDUAL = "He et al. 2015, Deep residual learning; Yang et al. 2019, A mean field theory of batch normalization"
@@ -269,8 +270,8 @@ def through_time(found: Recurrence) -> Iterator[Finding]:
     yield Finding(
         VANISHING if lost else EXPLODING,
         (found.declared, found.place) if found.declared and not found.gated else (found.place,),
-        f"over {found.steps} steps the gradient by the state changes by {found.kept:.2g}, {found.each:.3g} at each"
-        + _matrix(found),
+        f"over {found.steps} steps the gradient by the state is multiplied by {found.kept:.2g}, "
+        f"{found.each:.3g} at each" + _matrix(found),
         f"a factor of {1 / FACTOR:g} or {FACTOR:g} from the last step to the first"
         + (f", and less than {GATE:g} at a step through the gate" if found.gated else ""),
         GERS if found.gated else f"{PASCANU}, section 2.1",
@@ -287,8 +288,8 @@ def _matrix(found: Recurrence) -> str:
 def _remedy(found: Recurrence, lost: bool) -> str:
     if found.gated:
         return "LSTM[n, forget = 1]: a gate that is open at first" if lost else "clip = clip_norm[1.0]"
-    keep = "param U: [N', N] = orthogonal keeps the length of the state"
-    return f"{keep}; LSTM[n, forget = 1] or GRU[n] for long ranges" if lost else f"{keep}; clip = clip_norm[1.0]"
+    keep = "" if found.radius is not None and abs(found.radius - 1) < 0.05 else f"{ORTHOGONAL}; "
+    return keep + ("LSTM[n, forget = 1] or GRU[n] for long ranges" if lost else "clip = clip_norm[1.0]")
 
 
 # ---------------------------------------------------------------- rate
