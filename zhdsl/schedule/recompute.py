@@ -62,7 +62,12 @@ class Recomputing:
         return self.waiting
 
     def _asked(self, name: str) -> bool:
-        """Whether only this kernel and plain steps that wait touch the value, and some of them do."""
+        """Whether only this kernel and plain steps that wait touch the value, and some of them do.
+
+        A clone that nobody in its kernel reads is there to be kept: its reader cannot be where it is.
+        """
+        if name in self.tape.lazy and self.uses[name] == 1:
+            return False
         readers = [s for s in self.waiting if isinstance(s, Step) and _touches(s, name)]
         loops = [item for item in self.waiting if not isinstance(item, Step)]
         inside = any(_touches(s, name) for s in steps_of(loops))
