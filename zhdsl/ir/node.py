@@ -14,7 +14,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Se
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from zhdsl.ir.op import REGISTRY, Op
 from zhdsl.ir.sizes import Size
@@ -22,19 +22,39 @@ from zhdsl.ir.types import Type
 from zhdsl.source import Span
 
 
+class Frame(NamedTuple):
+    """One call around a place, or one round of a `repeat`.
+
+    Attributes:
+        name: told apart from the others around the same place: `dense2`, `softmax`; of a repeat, its variable.
+        of: the definition that is called; "" for a round.
+        kind: `block`, `fn` or `model`; `repeat` for a round.
+        index: of the round; 0 for a call.
+    """
+
+    name: str
+    of: str
+    kind: str
+    index: int = 0
+
+
 @dataclass(frozen=True)
 class Origin:
-    """A place in the user's text and the role in which it gave rise to a node: forward, backward, update, metric."""
+    """A place in the user's text and the role in which it gave rise to a node: forward, backward, update, metric.
+
+    `frames` are the calls and rounds that the place was reached through, outermost first.
+    """
 
     span: Span
     role: str = "forward"
+    frames: tuple[Frame, ...] = ()
 
     def in_role(self, role: str) -> Origin:
-        return Origin(self.span, role)
+        return Origin(self.span, role, self.frames)
 
     @property
-    def key(self) -> tuple[str, int, int, str]:
-        return (*self.span.key, self.role)
+    def key(self) -> tuple[str, int, int, str, tuple[Frame, ...]]:
+        return (*self.span.key, self.role, self.frames)
 
 
 Origins = frozenset[Origin]

@@ -106,7 +106,7 @@ class Scope:
         """The comment on where a node comes from."""
         found = sorted(self.origins.get(node, NOWHERE), key=lambda o: o.key)
         texts = (str(o.span) if o.role == "forward" else f"{o.span} {o.role}" for o in found)
-        return f"  # {', '.join(texts)}" if found else ""
+        return f"  # {', '.join(dict.fromkeys(texts))}" if found else ""
 
 
 def _input_text(port: Port, scope: Scope) -> str:

@@ -5,9 +5,11 @@ The order of events: statics given, labels bound in order, sizes bound, defaults
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+from zhdsl.ir.node import Frame
 from zhdsl.lang import ast, statics
 from zhdsl.lang.axes import Binding, ascribe, axes_of, bind_sizes, check_sizes
 from zhdsl.lang.elaborator import Elaborator
@@ -103,8 +105,7 @@ def call_template(
     d = template.definition
     _require_callable(d, s, at, entry)
     parameters, values, spans = arguments(template, values, spans, named, at)
-    with e.calling(at, d.name):
-        inner = _entered(e, s, template, at, instance)
+    with e.calling(at, d.name), _framed(e, s, template, at, instance) as inner:
         tensors = [_argument(e, inner, p, v, sp, d.name) for p, v, sp in zip(parameters, values, spans, strict=True)]
         binding = bind(e, s, inner, d, parameters, tensors, spans, at)
         defaults(e, inner, d, template, at)
@@ -141,6 +142,15 @@ def _entered(e: Elaborator, s: Scope, template: Template, at: Span, instance: In
         inner.path = inner.instance.path
     give_statics(inner, template.statics)
     return inner
+
+
+@contextmanager
+def _framed(e: Elaborator, s: Scope, template: Template, at: Span, instance: Instance | None) -> Iterator[Scope]:
+    """As `_entered`, and what is made inside remembers the call."""
+    d, inner = template.definition, _entered(e, s, template, at, instance)
+    name = inner.path.rpartition(".")[2] if d.kind == "block" else ""
+    with e.inside(Frame(name or d.name, d.name, d.kind), at):
+        yield inner
 
 
 def _without_axis(

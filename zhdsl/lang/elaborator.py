@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from zhdsl.errors import Diagnostic
-from zhdsl.ir.node import Builder, Node, Origin, Origins, apply
+from zhdsl.ir.node import Builder, Frame, Node, Origin, Origins, apply
 from zhdsl.ir.sizes import Size
 from zhdsl.ir.types import Type
 from zhdsl.lang import ast, limits
@@ -123,7 +123,9 @@ class Elaborator:
     depth: int = 0
     draws: dict[str, int] = field(default_factory=dict)
     samplings: list[Span] = field(default_factory=list)
-    _places: dict[tuple[int, int], tuple[Origins, Span, Span | None]] = field(default_factory=dict)
+    frames: tuple[Frame, ...] = ()  # the calls and rounds around what is being elaborated
+    _entered: dict[tuple[tuple[Frame, ...], str], int] = field(default_factory=dict)
+    _places: dict[tuple[int, int, int], tuple[Origins, Any]] = field(default_factory=dict)
 
     @contextmanager
     def at(self, span: Span) -> Iterator[None]:
@@ -136,13 +138,27 @@ class Elaborator:
 
     def places(self, span: Span) -> Origins:
         """The origins of what an expression makes."""
-        user = self.spans[-1] if self.spans and is_library(span) else None
-        key = (id(span), id(user))
+        user, frames = self.spans[-1] if self.spans and is_library(span) else None, self.frames
+        key = (id(span), id(user), id(frames))
         found = self._places.get(key)
         if found is None:
-            origins = frozenset({Origin(span)} if user is None else {Origin(span), Origin(user)})
-            found = self._places[key] = (origins, span, user)  # the spans are kept: their ids stay theirs
+            origins = frozenset(Origin(place, frames=frames) for place in (span, user) if place is not None)
+            found = self._places[key] = (origins, (span, user, frames))  # kept: their ids stay theirs
         return found[0]
+
+    @contextmanager
+    def inside(self, frame: Frame, span: Span) -> Iterator[None]:
+        """What is made inside remembers this call or round; calls of one name around one place are numbered."""
+        before, here = self.frames, self.builder.here
+        if frame.kind != "repeat":
+            n = self._entered[before, frame.name] = self._entered.get((before, frame.name), 0) + 1
+            frame = frame._replace(name=f"{frame.name} ({n})") if n > 1 else frame
+        self.frames = (*before, frame)
+        self.builder.here = self.places(span)
+        try:
+            yield
+        finally:
+            self.frames, self.builder.here = before, here
 
     def spend(self, span: Span, steps: int = 1) -> None:
         """Counts work. Raises `Enough` where it is more than the limit: a short text can ask for very much."""

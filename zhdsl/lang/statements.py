@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from zhdsl.ir.node import Frame
 from zhdsl.lang import ast
 from zhdsl.lang.axes import ascribe
 from zhdsl.lang.elaborator import Elaborator, poison
@@ -127,6 +128,7 @@ def _repeat(e: Elaborator, s: Scope, x: ast.Repeat) -> None:
     name, hidden = (x.var.id, s.vars.get(x.var.id)) if x.var else ("repeat", None)
     before = s.path
     base = e.instance_path(s, name, x.span) if not x.tied else before
+    frame = f"{name}:{x.span.line}" if x.tied else base.rpartition(".")[2]
     types = {n: v.type for n, v in s.vars.items() if isinstance(v, Tensor)} if x.tied else {}
     for i in range(count):
         e.spend(x.span, REPETITION)
@@ -134,7 +136,8 @@ def _repeat(e: Elaborator, s: Scope, x: ast.Repeat) -> None:
         if x.var:
             s.vars[x.var.id] = i
         try:
-            run_statements(e, s, x.body)
+            with e.inside(Frame(frame, "", "repeat", i), x.span):
+                run_statements(e, s, x.body)
         finally:
             s.path = before
         if x.tied:
