@@ -34,6 +34,7 @@ COMMANDS = {
     "check": Entry("zhdsl.cli.check:check", "Check specs and the claims they make."),
     "show": Entry("zhdsl.cli.show:show", "Show a model's layers and sizes, or a definition's source."),
     "emit": Entry("zhdsl.cli.emit:emit", "Print what a compiler stage made of a model."),
+    "graph": Entry("zhdsl.cli.graph:graph", "Draw a model, its derivative or its kernels."),
     "grad": Entry("zhdsl.cli.grad:grad", "Print the derivative of a model as a .zh program."),
     "train": Entry("zhdsl.cli.train:train", "Train a model by its recipe."),
     "eval": Entry("zhdsl.cli.eval:evaluate", "Measure trained weights on a split of the data."),

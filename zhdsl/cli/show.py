@@ -21,7 +21,7 @@ NUMBERS = (3, 4, 5)  # columns
 DIGITS = 18  # of a size
 
 
-def _sizes(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -> dict[str, int]:
+def sizes_given(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -> dict[str, int]:
     """`B=32,T=16`: values of symbols."""
     found = {}
     for part in (part for text in given for part in text.split(",")):
@@ -37,7 +37,7 @@ def _sizes(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -
 @click.option("--model", metavar="NAME", help="Only this model, function or block of the spec.")
 @click.option("--recipe", is_flag=True, help="Show the recipes instead of the models.")
 @click.option("--batch", type=click.IntRange(min=1), metavar="N", help="The size of the batch, for the numbers.")
-@click.option("--size", "sizes", multiple=True, metavar="B=32,T=16", callback=_sizes, help="Sizes of other axes.")
+@click.option("--size", "sizes", multiple=True, metavar="B=32,T=16", callback=sizes_given, help="Sizes of other axes.")
 @setting_option
 def show(
     what: str,

@@ -29,13 +29,13 @@ class Frame(NamedTuple):
         name: told apart from the others around the same place: `dense2`, `softmax`; of a repeat, its variable.
         of: the definition that is called; "" for a round.
         kind: `block`, `fn` or `model`; `repeat` for a round.
-        index: of the round; 0 for a call.
+        round: its number; 0 for a call.
     """
 
     name: str
     of: str
     kind: str
-    index: int = 0
+    round: int = 0
 
 
 @dataclass(frozen=True)
