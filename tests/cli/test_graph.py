@@ -55,7 +55,7 @@ def test_the_ending_of_the_file_decides(ending: str, zh: Callable) -> None:
 def test_stages_have_their_phases(options: list[str], phases: set[str], more: list[str], zh: Callable) -> None:
     data = json.loads(zh("graph", "net.zh", "--format", "json", *options, *more).out)
     found = {g["label"] for g in data["groups"] if g["kind"] == "phase"}
-    assert found == phases or more == ["--fused"] and found == phases - {"update"}  # fused into backward kernels
+    assert found == phases or (more == ["--fused"] and found == phases - {"update"})  # fused into backward kernels
     kernels = [g for g in data["groups"] if g["kind"] == "kernel"]
     assert bool(kernels) == (more == ["--fused"])
 

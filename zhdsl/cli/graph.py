@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from zhdsl.ir.graph import Graph
     from zhdsl.viz import Scene
 
-FORMATS = ("text", "svg", "dot", "json", "graphml")
+FORMATS = ("text", "svg", "html", "dot", "json", "graphml")
 
 
 @click.command()
@@ -31,7 +31,7 @@ FORMATS = ("text", "svg", "dot", "json", "graphml")
 @click.option("--open", "most", type=click.IntRange(min=1), metavar="N", help="Unfold blocks up to N boxes.")
 @click.option("--batch", type=click.IntRange(min=1), metavar="N", help="The size of the batch, for the numbers.")
 @click.option("--size", "sizes", multiple=True, metavar="B=32,T=16", callback=sizes_given, help="Sizes of other axes.")
-@click.option("-o", "--output", metavar="FILE", help="Write to a file: .svg, .dot, .json, .graphml or .txt.")
+@click.option("-o", "--output", metavar="FILE", help="Write to a file: .svg, .html, .dot, .json, .graphml or .txt.")
 @setting_option
 def graph(
     spec: str,
@@ -113,12 +113,13 @@ ABOUT = {
 def drawn(scene: Scene, format_: str, most: int | None) -> str:
     """The scene in a format."""
     from zhdsl import viz
-    from zhdsl.viz.fold import opened
+    from zhdsl.viz.fold import MOST, opened
 
     open_ = opened(scene, most) if most is not None else None
     formats: dict[str, Callable[[], str]] = {
         "text": lambda: viz.text(scene, open_),
         "svg": lambda: viz.svg(scene, open_),
+        "html": lambda: viz.html(scene, most or MOST),
         "dot": lambda: viz.dot(scene),
         "json": lambda: viz.json_text(scene),
         "graphml": lambda: viz.graphml(scene),

@@ -37,6 +37,7 @@ COMMANDS = {
     "graph": Entry("zhdsl.cli.graph:graph", "Draw a model, its derivative or its kernels."),
     "grad": Entry("zhdsl.cli.grad:grad", "Print the derivative of a model as a .zh program."),
     "train": Entry("zhdsl.cli.train:train", "Train a model by its recipe."),
+    "report": Entry("zhdsl.cli.report:report", "Write a page about a run, or about a spec."),
     "eval": Entry("zhdsl.cli.eval:evaluate", "Measure trained weights on a split of the data."),
     "predict": Entry("zhdsl.cli.predict:predict", "Run a trained model on inputs."),
     "fmt": Entry("zhdsl.cli.fmt:fmt", "Format .zh files."),

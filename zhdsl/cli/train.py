@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ from zhdsl.cli.specs import recipe_name, setting_option, spec_file
 from zhdsl.cli.terminal import printable
 
 if TYPE_CHECKING:
+    from zhdsl.train.record import Recorder
+    from zhdsl.train.report import Reporter
     from zhdsl.train.trainable import Trainable
 
 RUNS = "runs"
@@ -31,6 +34,8 @@ RUNS = "runs"
 @click.option("--out", metavar="DIR", help=f"Where to make the folder of the run.  [default: {RUNS}]")
 @click.option("--resume", metavar="RUN", help="Go on with the run in this folder.")
 @click.option("--detect-anomaly", is_flag=True, help="Stop at the first op that makes a NaN or an infinity.")
+@click.option("--record", is_flag=True, help="Measure gradients and updates of layers, for zh report.")
+@click.option("--live", is_flag=True, help="Show the run in a browser while it trains.")
 @click.option("--quiet", is_flag=True, help="Print only what came of it.")
 def train(
     spec: str | None,
@@ -44,6 +49,8 @@ def train(
     out: str | None,
     resume: str | None,
     detect_anomaly: bool,
+    record: bool,
+    live: bool,
     quiet: bool,
 ) -> int:
     """Train a model by its recipe.
@@ -63,10 +70,10 @@ def train(
     limit = {name: value for name, value in given.items() if value is not None}
     if resume is not None:
         model = resumed(resume, spec, device, dtype, seed)
-        return run(model, Path(resume), True, limit, quiet)
+        return run(model, Path(resume), True, limit, quiet, record, live)
     assert spec is not None
     model = opened(spec, recipe, settings, device, dtype, seed)
-    return run(model, new_run(model, out or RUNS), False, limit, quiet)
+    return run(model, new_run(model, out or RUNS), False, limit, quiet, record, live)
 
 
 def resumed(run: str, spec: str | None, device: str, dtype: str | None, seed: int | None) -> Trainable:
@@ -113,10 +120,19 @@ def opened(
     return load(Path(spec), recipe_name(spec, names, recipe), settings, device, dtype, seed)
 
 
-def run(model: Trainable, folder: Path, resume: bool, limit: dict[str, Any], quiet: bool) -> int:
+def run(
+    model: Trainable,
+    folder: Path,
+    resume: bool,
+    limit: dict[str, Any],
+    quiet: bool,
+    record: bool = False,
+    live: bool = False,
+) -> int:
     """Trains, tells what came of it, and gives the exit code."""
     from zhdsl.runtime.pipeline import chosen
     from zhdsl.train.limits import Options
+    from zhdsl.train.report import for_stream
     from zhdsl.train.trainer import fit
 
     if not quiet:
@@ -125,8 +141,11 @@ def run(model: Trainable, folder: Path, resume: bool, limit: dict[str, Any], qui
     words = ["zh", "train", "--resume", str(folder)]
     for name, value in limit.items():
         words += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
+    words += ["--record"] * record + ["--live"] * live
     try:
-        result = fit(model, folder, resume, Options(**limit), None, [] if quiet else None, shlex.join(words))
+        with watched(model, folder, record, live) as (more, recorder):
+            told = [*([] if quiet else [for_stream()]), *more]
+            result = fit(model, folder, resume, Options(**limit), None, told, shlex.join(words), recorder)
     except BaseException:
         remove_if_empty(folder)
         raise
@@ -134,6 +153,23 @@ def run(model: Trainable, folder: Path, resume: bool, limit: dict[str, Any], qui
     click.echo(printable(f"{result}\nthe run is in {folder}{best}"))
     click.echo(printable(f"next: zh eval {folder}, or zh predict {folder} INPUT.csv"))
     return result.exit_code
+
+
+@contextmanager
+def watched(
+    model: Trainable, folder: Path, record: bool, live: bool
+) -> Iterator[tuple[list[Reporter], Recorder | None]]:
+    """Who else is told of the run: what is recorded, and the page that shows it live."""
+    from zhdsl.train.record import Recorder
+
+    if not live:
+        yield [], Recorder() if record else None
+        return
+    from zhdsl.cli.live import Live, page_of
+
+    with Live(page_of(model, folder)) as server:
+        click.echo(f"live at {server.address}")
+        yield [server], Recorder(server.recorded)
 
 
 def remove_if_empty(folder: Path) -> None:

@@ -30,6 +30,7 @@ from zhdsl.train.keeper import Keeper, Position, finite
 from zhdsl.train.limits import Limits, Options, limits_of
 from zhdsl.train.measure import Measure
 from zhdsl.train.parts import Parts, parts_of
+from zhdsl.train.record import Recorder
 from zhdsl.train.report import Reporter, for_stream
 from zhdsl.train.result import Result, decided
 from zhdsl.train.signals import Interrupts, interrupts
@@ -47,6 +48,7 @@ def fit(
     given: Mapping[str, Any] | None = None,
     reporters: Sequence[Reporter] | None = None,
     command: str = "",
+    recorder: Recorder | None = None,
 ) -> Result:
     """Trains by the recipe. In the end the session has the best weights.
 
@@ -58,6 +60,7 @@ def fit(
         given: arrays by field, instead of the recipe's data set.
         reporters: who is told; `None` shows progress on standard output.
         command: what goes on with this run, told when it is interrupted.
+        recorder: measures layers on the way; it changes no bit of the run.
 
     Raises:
         TrainingError: data, checkpoint or loss are not as they must be.
@@ -75,6 +78,10 @@ def fit(
         trainer = Trainer(session, parts, folder, options or Options(), told, heard)
         stack.callback(trainer.keeper.close)
         trainer.begin(resume)
+        if recorder is not None:
+            stack.callback(recorder.close)
+            recorder.begin(trainer)
+            trainer.recorder = recorder
         trainer.run(command or f"zh train {session.spec.root} --resume {folder}")
         return trainer.finish()
 
@@ -99,6 +106,7 @@ class Trainer:
         self.graph = step_graph(self.recipe)
         self.measure = Measure(session)
         self.at = Position()
+        self.recorder: Recorder | None = None
         self.extra: dict[str, float] = {}
         self.epoch_at = time.monotonic()
         stop = self.recipe.stop or {"metric": "loss", "mode": "min", "patience": math.inf, "delta": 0.0}
@@ -197,6 +205,8 @@ class Trainer:
         given = self.inputs(indices, fields)
         if self.watch is not None:
             self.watch.before()
+        if self.recorder is not None:
+            self.recorder.before(self, given)
         try:
             found = self.executable.run(given)
         except MemoryError:
@@ -212,6 +222,8 @@ class Trainer:
         at.loss_sum += loss * len(indices)
         at.loss_count += len(indices)
         self.extra = {name: float(found["metric", name]) for name in (NORM, RATE) if ("metric", name) in found}
+        if self.recorder is not None:
+            self.recorder.after(self, loss)
         for reporter in self.reporters:
             reporter.step(at.epoch, at.batch - 1, loss)
 

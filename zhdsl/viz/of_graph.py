@@ -36,6 +36,13 @@ def scene_of_graph(
     return work.scene(paths, about)
 
 
+def nodes_of(graph: Graph) -> tuple[Node, ...]:
+    """The nodes of a scene's items, in their order: those of loops come before the loop."""
+    work = _Work(graph, dict.fromkeys(_symbols(graph), 1), 4)
+    work.walk(graph.nodes, ())
+    return tuple(work.nodes)
+
+
 def _symbols(graph: Graph) -> set[str]:
     return {s for node in (*graph.nodes, *(p.node for p in graph.inputs)) for _, n in node.type.axes for s in n.symbols}
 

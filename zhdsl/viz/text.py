@@ -125,7 +125,7 @@ def _connect(scene: Scene, open_: frozenset[int], rows: Sequence[Row], numbers: 
     """Where the values of each row come from; what leaves a closed group is told by its own row."""
     for edge in scene.edges:
         source = scene.items[edge.source]
-        if source.family in QUIET or edge.back:
+        if source.value is not None or source.family in QUIET or edge.back:
             continue
         a, b = (numbers[seen_as(scene, i, open_)] for i in (edge.source, edge.target))
         if a != b and not rows[a].value:
