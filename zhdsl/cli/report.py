@@ -97,9 +97,7 @@ def batch_symbols(model: Trainable) -> frozenset[str]:
 # ---------------------------------------------------------------- what the page says
 def report_of(model: Trainable, folder: Path | None, pictures: Sequence[Picture], live: bool = False) -> dict[str, Any]:
     """The data of the page's sections; see `page.js` for how they are shown."""
-    from zhdsl.train.record import RECORD
-
-    records = [r for r in data.read_lines(folder / RECORD) if r.get("layers")] if folder else []
+    records = data.layer_records(folder)
     found: dict[str, Any] = {
         "facts": facts(model, folder),
         "sections": dict.fromkeys(data.SECTIONS if folder or live else ("memory",), 1),
@@ -125,8 +123,9 @@ def facts(model: Trainable, folder: Path | None) -> list[tuple[str, str]]:
     found = [("parameters", f"{model.param_count:,}")]
     found += [("work of one sample", f"{summary.flops:,} FLOP")] if summary else []
     found += [("spec", model.spec.root), *([("run", folder.name)] if folder else [])]
-    done = data.read_json(folder / "result.json").get("metrics", {}) if folder else {}
-    return found + [(n, f"{v:.4g}") for n, v in done.items() if isinstance(v, float)]
+    done = data.read_json(folder / "result.json").get("metrics") if folder else None
+    measured = done.items() if isinstance(done, dict) else ()
+    return found + [(name, f"{value:.4g}") for name, value in measured if isinstance(value, float)]
 
 
 def memory(model: Trainable) -> dict[str, Any] | None:

@@ -56,11 +56,25 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """Records that are whole."""
-    from zhdsl.train.run_folder import lines_of
+    """The records of a file that are objects, without a last line that is not whole."""
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]
+        found = [json.loads(line) for line in lines]
+    except (OSError, ValueError):
+        return []
+    return [record for record in found if isinstance(record, dict)]
 
-    found = attempted(lambda: lines_of(path)) if path.is_file() else None
-    return found or []
+
+def layer_records(folder: Path | None) -> list[dict[str, Any]]:
+    """The recorded steps in which layers were measured."""
+    from zhdsl.train.record import RECORD
+
+    records = read_lines(folder / RECORD) if folder is not None else []
+    return [r for r in records if "step" in r and _is_layers(r.get("layers"))]
+
+
+def _is_layers(value: Any) -> bool:
+    return bool(value) and isinstance(value, dict) and all(isinstance(v, list) and len(v) == 3 for v in value.values())
 
 
 def curves(folder: Path | None) -> dict[str, Any]:
@@ -71,15 +85,14 @@ def curves(folder: Path | None) -> dict[str, Any]:
     from zhdsl.train.run_folder import METRICS
 
     records = read_lines(folder / RECORD)
-    steps = [[r.get("step"), r.get("loss"), r.get("rate")] for r in records]
-    return {"epochs": read_lines(folder / METRICS), "steps": steps}
+    steps = [[r["step"], r.get("loss"), r.get("rate")] for r in records if "step" in r]
+    epochs = [record for record in read_lines(folder / METRICS) if "step" in record]
+    return {"epochs": epochs, "steps": steps}
 
 
 def layers(folder: Path | None) -> dict[str, Any] | None:
     """Gradient norms and relative updates by parameter and recorded step; ratio: change / parameter."""
-    from zhdsl.train.record import RECORD
-
-    records = [r for r in read_lines(folder / RECORD) if isinstance(r.get("layers"), dict)] if folder else []
+    records = layer_records(folder)
     if not records:
         return None
     return {"names": list(records[0]["layers"]), "steps": [r["step"] for r in records]} | layer_rows(records)
@@ -100,15 +113,19 @@ def about_run(folder: Path | None) -> dict[str, Any] | None:
     from zhdsl.train.run_folder import RESULT, RUN
 
     about, result = read_json(folder / RUN), read_json(folder / RESULT)
-    claims = [
-        f"{c.get('text')}: {'holds' if c.get('holds') else 'does not hold'}" for c in result.get("expectations", [])
-    ]
+    stated = [c for c in _of(result, "expectations", list) if isinstance(c, dict)]
+    claims = [f"{c.get('text')}: {'holds' if c.get('holds') else 'does not hold'}" for c in stated]
     shown = {name: about[name] for name in ABOUT if name in about}
-    shown |= {
-        f"result: {name}": value for name, value in result.get("metrics", {}).items() if not isinstance(value, list)
-    }
+    measured = _of(result, "metrics", dict).items()
+    shown |= {f"result: {name}": value for name, value in measured if not isinstance(value, list)}
     ended = {"stopped": result.get("stopped", "not finished")}
     return {"about": shown | ended, "claims": claims}
+
+
+def _of(value: Mapping[str, Any], name: str, kind: type[T]) -> T:
+    """A part of an object, empty where it is none of its kind."""
+    found = value.get(name)
+    return found if isinstance(found, kind) else kind()
 
 
 # ---------------------------------------------------------------- the text

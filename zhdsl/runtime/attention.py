@@ -14,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from zhdsl.ir.graph import Graph, Port
-from zhdsl.ir.node import NOWHERE, Node, apply, make
+from zhdsl.ir.node import NOWHERE, Node, make
 from zhdsl.ir.types import Type
 from zhdsl.ops.evaluate import evaluate
+from zhdsl.ops.loop import project
 from zhdsl.runtime.arguments import sizes_of
 from zhdsl.runtime.session import Session
 from zhdsl.runtime.statistics import place_of
@@ -59,7 +60,7 @@ def _weights(graph: Graph) -> Iterator[tuple[str, Node, str]]:
             for inner, axis in _softmaxes(op.body.nodes, graph):
                 body = op.body.with_outputs((*op.body.outputs, inner))
                 loop = make(replace(op, body=body), *node.operands)
-                yield _title(graph, inner), apply("project", loop, index=len(op.body.emits)), axis
+                yield _title(graph, inner), project(loop, len(op.body.emits)), axis
     for node, axis in _softmaxes(graph.nodes, graph):
         yield _title(graph, node), node, axis
 
