@@ -113,13 +113,13 @@ ABOUT = {
 def drawn(scene: Scene, format_: str, most: int | None) -> str:
     """The scene in a format."""
     from zhdsl import viz
-    from zhdsl.viz.fold import MOST, opened
+    from zhdsl.viz.fold import opened
 
     open_ = opened(scene, most) if most is not None else None
     formats: dict[str, Callable[[], str]] = {
         "text": lambda: viz.text(scene, open_),
         "svg": lambda: viz.svg(scene, open_),
-        "html": lambda: viz.html(scene, most or MOST),
+        "html": lambda: viz.html(scene, most),
         "dot": lambda: viz.dot(scene),
         "json": lambda: viz.json_text(scene),
         "graphml": lambda: viz.graphml(scene),

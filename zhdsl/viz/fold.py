@@ -7,14 +7,15 @@ from zhdsl.viz.scene import ROOT, Scene
 MOST = 25  # boxes
 
 
-def opened(scene: Scene, most: int = MOST) -> frozenset[int]:
-    """The groups to open so that at most `most` boxes are seen.
+def opened(scene: Scene, most: int | None = None) -> frozenset[int]:
+    """The groups to open so that at most `most` boxes are seen; by default `MOST` for every phase.
 
     Groups of one name at one depth are opened together or not at all, outer ones first; those that hold operations
     alone only where all of them fit. Phases are always open. A scene whose outermost level has more boxes than that is
     shown with nothing open.
     """
     found = set(scene.phases)
+    most = MOST * max(len(found), 1) if most is None else most
     seen = len(visible(scene, frozenset(found)))
     nested = [[g for g in groups if scene.groups_of[g]] for groups in _alike(scene)]
     if len(visible(scene, everything(scene))) <= most:

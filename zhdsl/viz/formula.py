@@ -14,7 +14,7 @@ from typing import Any
 
 from zhdsl.ir.node import Node
 
-LETTERS = "xyzuvw"
+LETTERS = "xzuvwabcd"
 ELEMENTWISE = {
     "add": "{0} + {1}",
     "sub": "{0} − {1}",
@@ -42,7 +42,7 @@ def formula(node: Node) -> str:
     if not node.operands or node.type.dtype == "tuple":
         return ""
     names = [_value(x, LETTERS[i] if i < len(LETTERS) else f"x{i}") for i, x in enumerate(node.operands)]
-    return f"{_indexed('r', node.type.labels)} = {_right_side(node, names)}"
+    return f"{_indexed('y', node.type.labels)} = {_right_side(node, names)}"
 
 
 def _right_side(node: Node, names: list[str]) -> str:

@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from zhdsl.viz.fold import MOST, opened
+from zhdsl.viz.fold import opened
 from zhdsl.viz.layers import Cell, Level, Wire, levels
 from zhdsl.viz.scene import ROOT, Scene
 from zhdsl.viz.svg import COLOURS, STYLE, escaped
@@ -28,7 +28,7 @@ NUMBERS = ("group", "params", "flops", "bytes", "saved")
 CODES = {"item": "i", "group": "g", "in": "n", "out": "o", "pass": "p"}
 
 
-def html(scene: Scene, most: int = MOST) -> str:
+def html(scene: Scene, most: int | None = None) -> str:
     """A page with one graph."""
     return page(scene.name, [("graph", scene)], most=most)
 
@@ -38,7 +38,7 @@ def page(
     scenes: Sequence[tuple[str, Scene]],
     report: Mapping[str, Any] | None = None,
     live: bool = False,
-    most: int = MOST,
+    most: int | None = None,
 ) -> str:
     """A page with graphs and what is known of a run.
 
@@ -117,7 +117,7 @@ def _style() -> str:
 
 
 # ---------------------------------------------------------------- a scene, packed
-def packed(scene: Scene, most: int = MOST) -> dict[str, Any]:
+def packed(scene: Scene, most: int | None = None) -> dict[str, Any]:
     """A scene with its levels as short JSON: columns of numbers, each text once."""
     strings, keys = _Strings(), _Strings()
     columns: dict[str, list[Any]] = {name: [] for name in (*TEXTS, *NUMBERS, "key")}

@@ -297,8 +297,7 @@ class _Placer:
                 x0 = self._port(start, Cell("out", value), where, inner, ends[number][0])
                 x1 = self._port(end, Cell("in", value), where, inner, ends[number][1])
                 y0, y1 = self._lower(start, where), where[end].y + (HEAD if self._is_open(end) else 0)
-                below = (x0, where[start].y + where[start].height + STEM)
-                stem = [below] if start.kind != "in" and not wire.back else []
+                stem = [] if start.kind == "in" or wire.back else _stem(x0, where[start], rows[start])
                 points = ((x0, y0), *stem, *([] if wire.back else middle), (x1, y1))
                 into = end.kind == "out" or self._is_open(end)
                 lines.append(Line(points, tuple(edges), wire.skip, wire.back, label=label, arrow=not into))
@@ -325,6 +324,12 @@ class _Placer:
         if not self._is_open(cell):
             return otherwise
         return where[cell].x + MARGIN + inner[cell.number].ports[port]
+
+
+def _stem(x: float, box: Box, row: tuple[float, float]) -> list[Point]:
+    """A line leaves its box straight, and its row too where that is higher."""
+    below, end = box.y + box.height + STEM, sum(row)
+    return [(x, below)] if end <= below else [(x, end)]
 
 
 def _through(box: Box, row: tuple[float, float]) -> list[Point]:

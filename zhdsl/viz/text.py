@@ -38,7 +38,7 @@ class Row:
 
 def text(scene: Scene, open_: frozenset[int] | None = None, width: int = 100) -> str:
     """The picture of a scene in characters; by default with as many groups open as fit a screen or two."""
-    chosen = opened(scene, MOST) if open_ is None else open_
+    chosen = opened(scene, MOST * max(len(scene.phases), 1)) if open_ is None else open_
     rows, numbers = _rows(scene, chosen)
     _connect(scene, chosen, rows, numbers)
     lanes = _lanes(rows)

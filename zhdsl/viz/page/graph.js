@@ -169,7 +169,8 @@ function place(scene) {
         const port = (cell, name, other) => isOpen(cell) ? where[cell].x + MARGIN + inner[cell].ports[name] : other;
         const x0 = port(start, 'o' + value, ends[number][0]), x1 = port(end, 'n' + value, ends[number][1]);
         const y0 = first.y + first.height - (isOpen(start) ? HEAD : 0), y1 = last.y + (isOpen(end) ? HEAD : 0);
-        const stem = start[0] !== 'n' && !wire.back ? [[x0, first.y + first.height + STEM]] : [];
+        const below = first.y + first.height + STEM, low = rowOf[start][0] + rowOf[start][1];
+        const stem = start[0] !== 'n' && !wire.back ? [[x0, Math.max(below, low)]] : [];
         const points = [[x0, y0], ...stem, ...(wire.back ? [] : middle), [x1, y1]];
         const arrow = end[0] !== 'o' && !isOpen(end);
         picture.lines.push({ points, edges, skip: wire.skip, back: wire.back, label, arrow });

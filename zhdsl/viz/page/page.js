@@ -104,9 +104,10 @@ function mark() {
   const own = state.chosen && nodeOf(state.chosen);
   if (!own) return;
   own.classList.add('chosen');
+  const phase = one => around(scene, one.group ?? one.parent).at(-1);
   const at = Number(state.chosen.slice(1)), list = state.chosen[0] === 'i' ? scene.items : scene.groups, { key } = list[at];
   for (const other of list) {
-    if (key && other.key === key && other.number !== at) nodeOf(state.chosen[0] + other.number)?.classList.add('twin');
+    if (key && other.key === key && phase(other) !== phase(list[at])) nodeOf(state.chosen[0] + other.number)?.classList.add('twin');
   }
   const inside = item => state.chosen[0] === 'i' ? item === at : around(scene, scene.items[item].group).includes(at);
   for (const line of canvas.querySelectorAll('.line')) {
