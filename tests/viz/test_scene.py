@@ -165,5 +165,10 @@ def test_fused_boxes_are_the_kernels_of_the_program(text: str) -> None:
 def test_fused_edges_are_the_reads_of_the_program() -> None:
     program = schedule(graph_of("two_spirals.zh", "passes"))
     scene = scene_of_program(program)
-    reads = sum(len(step.inputs) for kernel in (*program.once, *program.all_kernels) for step in kernel.steps)
-    assert len(scene.edges) == reads
+    steps = [step for kernel in (*program.once, *program.all_kernels) for step in kernel.steps]
+    first = len(scene.items) - len(steps)
+    assert len({(e.target, e.slot) for e in scene.edges}) == sum(len(step.inputs) for step in steps)
+    for edge in scene.edges:
+        read = steps[edge.target - first].inputs[edge.slot].buffer
+        written = steps[edge.source - first].output.buffer if edge.source >= first else None
+        assert read == written or (written is None and read.endswith("/" + scene.items[edge.source].name))

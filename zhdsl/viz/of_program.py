@@ -43,8 +43,9 @@ class _Work:
     items: list[Item] = field(default_factory=list)
     paths: list[tuple[Any, ...]] = field(default_factory=list)
     edges: list[Edge] = field(default_factory=list)
-    writers: dict[str, int] = field(default_factory=dict)
+    writers: dict[str, tuple[int, ...]] = field(default_factory=dict)
     reads: dict[int, list[tuple[int, str]]] = field(default_factory=dict)  # slots and buffers of every step
+    last: tuple[Any, ...] = ("forward",)
     titles: dict[str, Group] = field(default_factory=dict)  # of kernels and loops
 
     def inputs(self) -> None:
@@ -52,7 +53,7 @@ class _Work:
         read = {v.buffer for k in (*self.program.once, *self.program.all_kernels) for s in k.steps for v in s.inputs}
         for entry in self.program.inputs:
             if entry.view.buffer in read:
-                self.writers[entry.view.buffer] = len(self.items)
+                self.writers[entry.view.buffer] = (len(self.items),)
                 self.items.append(self._input(entry))
                 self.paths.append(())
 
@@ -72,22 +73,26 @@ class _Work:
         self.kernels(loop.body, (*outer, loop.name))
         for number in range(first, len(self.items)):
             for slot, name in self.reads[number]:
-                last = self.writers.get(name, -1)
-                if last >= number:  # written later in the loop: it comes from the round before
-                    self.edges.append(Edge(last, number, slot, back=True))
+                later = [w for w in self.writers.get(name, ()) if w >= number]
+                self.edges += [Edge(w, number, slot, back=True) for w in later[-1:]]  # from the round before
 
     def _kernel(self, kernel: Kernel, around: tuple[Any, ...]) -> None:
         self.titles[kernel.name] = Group(f"{kernel.name} {kernel.family}", "kernel", note=str(kernel))
-        path = (*(around or _around(kernel)), kernel.name)
+        self.last = _around(kernel) if kernel.origins else self.last  # copies have no place of their own
+        path = (*(around or self.last), kernel.name)
         for step in kernel.steps:
             number = len(self.items)
             self.reads[number] = [(slot, view.buffer) for slot, view in enumerate(step.inputs)]
             for slot, view in enumerate(step.inputs):
-                if view.buffer in self.writers:
-                    self.edges.append(Edge(self.writers[view.buffer], number, slot))
+                self.edges += [Edge(w, number, slot) for w in self.writers.get(view.buffer, ())]
             self.items.append(self._item(step, kernel))
             self.paths.append(path)
-            self.writers[step.output.buffer] = number
+            self._written(step.output, number)
+
+    def _written(self, view: View, number: int) -> None:
+        """A step that writes a whole buffer is its only writer; what writes a part of one is one of several."""
+        whole = view == self.program.buffers[view.buffer].whole
+        self.writers[view.buffer] = (number,) if whole else (*self.writers.get(view.buffer, ()), number)
 
     # ------------------------------------------------------------ items
     def _input(self, entry: Entry) -> Item:

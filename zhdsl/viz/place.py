@@ -19,6 +19,7 @@ TITLE, SMALL = 13.0, 10.5  # font sizes, px
 ROW_GAP, CELL_GAP, MARGIN, HEAD, COLUMN_GAP = 48.0, 26.0, 18.0, 26.0, 130.0
 STEM = 18.0  # px that a line leaves its box straight, beside its label
 SWEEPS = 14
+LANE = 12.0  # px between lines that return to an earlier row
 TALL = 120.0  # px: in rows that are higher, boxes stand at the top
 LONGEST = 30  # characters of a label
 
@@ -223,7 +224,12 @@ class _Placer:
                 picture.boxes += boxes
                 picture.lines += lines
         rows = {cell: y for row, y in zip(level.rows, ys, strict=True) for cell in row}
-        picture.lines += self._lines(level.wires, where, inner, rows, labels)
+        lines = self._lines(level.wires, where, inner, rows, labels)
+        returning = [line for line in lines if line.back]
+        rights = [picture.width + LANE * (i + 1) for i in range(len(returning))]
+        lanes = [_around(line, right) for line, right in zip(returning, rights, strict=True)]
+        picture.lines += [*(line for line in lines if not line.back), *lanes]
+        picture.width = max([picture.width, *(right + LANE for right in rights)])
 
     def _opened(self, group: int, depth: int) -> Picture:
         return self.inside(group, depth + 1)
@@ -324,6 +330,14 @@ class _Placer:
         if not self._is_open(cell):
             return otherwise
         return where[cell].x + MARGIN + inner[cell.number].ports[port]
+
+
+def _around(line: Line, right: float) -> Line:
+    """A line to an earlier row goes round everything between, at the right."""
+    (x0, y0), (x1, y1) = line.points[0], line.points[-1]
+    return replace(
+        line, points=((x0, y0), (x0, y0 + LANE), (right, y0 + LANE), (right, y1 - LANE), (x1, y1 - LANE), (x1, y1))
+    )
 
 
 def _stem(x: float, box: Box, row: tuple[float, float]) -> list[Point]:

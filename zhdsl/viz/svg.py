@@ -47,7 +47,7 @@ background:var(--paper);font-family:"Segoe UI","Helvetica Neue",Helvetica,Arial,
 .picture .data>rect,.picture .counter>rect{stroke:var(--ink);stroke-width:1.4}
 .picture .line{fill:none;stroke:var(--line);stroke-width:1.3}
 .picture .skip{stroke:var(--skip);stroke-width:2}
-.picture .back{stroke-dasharray:5 4}
+.picture .back{stroke-dasharray:5 4;stroke-linejoin:round}
 .picture .across{stroke-dasharray:1 4;opacity:.65}
 .picture .port{fill:var(--line);stroke:none}
 .picture .arrow{fill:var(--line)}
@@ -145,8 +145,7 @@ def path_of(line: Line) -> str:
         (x1, y1) = rest[-1]
         return f"{parts[0]}C{_n((x + x1) / 2)} {_n(y)} {_n((x + x1) / 2)} {_n(y1)} {_n(x1)} {_n(y1)}"
     if line.back:
-        (x1, y1), out = rest[-1], 60.0
-        return f"{parts[0]}C{_n(x + out)} {_n(y + 30)} {_n(x1 + out)} {_n(y1 - 30)} {_n(x1)} {_n(y1)}"
+        return parts[0] + "".join(f"L{_n(x1)} {_n(y1)}" for x1, y1 in rest)
     for x1, y1 in rest:
         if abs(x1 - x) < 0.05:
             parts.append(f"V{_n(y1)}")
@@ -171,8 +170,6 @@ def _line(scene: Scene, line: Line) -> Iterator[str]:
 def _arrow(line: Line) -> str:
     (_, before), (x, y) = line.points[-2], line.points[-1]
     way = 6.0 if y >= before else -6.0
-    if line.back:
-        way = 6.0
     kind = "arrow of-skip" if line.skip else "arrow"
     return f'<path class="{kind}" d="M{_n(x)} {_n(y)}l-3.6 {_n(-way)}h7.2z"/>'
 

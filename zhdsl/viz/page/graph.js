@@ -1,6 +1,6 @@
 // The graph: rows come from Python (layers.py), coordinates and drawing are here, as in place.py and svg.py.
 const SVG = 'http://www.w3.org/2000/svg', MATH = 'http://www.w3.org/1998/Math/MathML';
-const TITLE = 13, SMALL = 10.5, ROW_GAP = 48, CELL_GAP = 26, MARGIN = 18, HEAD = 26, COLUMN_GAP = 130, STEM = 18;
+const TITLE = 13, SMALL = 10.5, ROW_GAP = 48, CELL_GAP = 26, MARGIN = 18, HEAD = 26, COLUMN_GAP = 130, STEM = 18, LANE = 12;
 const TALL = 120, SWEEPS = 14, LONGEST = 30;
 
 function element(space, tag, attributes = {}, ...children) {
@@ -151,11 +151,14 @@ function place(scene) {
       } else if (cell[0] !== 'p') picture.boxes.push(where[cell]);
       if (isOpen(cell)) merge(picture, inner[cell], where[cell].x + MARGIN, where[cell].y + HEAD);
     }));
-    addLines(picture, wires, where, inner, rowOf, labels);
+    addLines(group, picture, wires, where, inner, rowOf, labels);
+    const returning = picture.lines.filter(line => line.of === group && line.back), right = picture.width;
+    returning.forEach((line, i) => { line.points = aroundAt(line, right + LANE * (i + 1)); });
+    if (returning.length) picture.width = right + LANE * (returning.length + 1);
     return picture;
   }
 
-  function addLines(picture, wires, where, inner, rowOf, labels) {
+  function addLines(group, picture, wires, where, inner, rowOf, labels) {
     const ends = portsOf(wires, where), told = new Set();
     wires.forEach((wire, number) => {
       const start = wire.path[0], end = wire.path.at(-1), first = where[start], last = where[end];
@@ -173,7 +176,7 @@ function place(scene) {
         const stem = start[0] !== 'n' && !wire.back ? [[x0, Math.max(below, low)]] : [];
         const points = [[x0, y0], ...stem, ...(wire.back ? [] : middle), [x1, y1]];
         const arrow = end[0] !== 'o' && !isOpen(end);
-        picture.lines.push({ points, edges, skip: wire.skip, back: wire.back, label, arrow });
+        picture.lines.push({ points, edges, skip: wire.skip, back: wire.back, label, arrow, of: group });
         label = '';
       }
     });
@@ -230,6 +233,11 @@ function place(scene) {
 function merge(into, from, dx, dy) {
   for (const box of from.boxes) into.boxes.push({ ...box, x: box.x + dx, y: box.y + dy });
   for (const line of from.lines) into.lines.push({ ...line, points: line.points.map(([x, y]) => [x + dx, y + dy]) });
+}
+
+function aroundAt(line, right) {
+  const [x0, y0] = line.points[0], [x1, y1] = line.points.at(-1);
+  return [[x0, y0], [x0, y0 + LANE], [right, y0 + LANE], [right, y1 - LANE], [x1, y1 - LANE], [x1, y1]];
 }
 
 function portsOf(wires, where) {
@@ -348,8 +356,7 @@ function pathOf(line) {
     return `${path}C${middle} ${round(y)} ${middle} ${round(y1)} ${round(x1)} ${round(y1)}`;
   }
   if (line.back) {
-    const [x1, y1] = rest.at(-1);
-    return `${path}C${round(x + 60)} ${round(y + 30)} ${round(x1 + 60)} ${round(y1 - 30)} ${round(x1)} ${round(y1)}`;
+    return path + rest.map(([x1, y1]) => `L${round(x1)} ${round(y1)}`).join('');
   }
   for (const [x1, y1] of rest) {
     const middle = round((y + y1) / 2);
@@ -367,7 +374,7 @@ function drawLine(scene, line) {
   const made = [s('path', { class: ['line', ...kinds].join(' '), d: pathOf(line), 'data-edges': line.edges.join(' ') },
     s('title', {}, told + (sources.length > 4 ? ' …' : '')))];
   if (line.arrow) {
-    const [, before] = line.points.at(-2), [x, y] = line.points.at(-1), way = line.back || y >= before ? 6 : -6;
+    const [, before] = line.points.at(-2), [x, y] = line.points.at(-1), way = y >= before ? 6 : -6;
     made.push(s('path', { class: line.skip ? 'arrow of-skip' : 'arrow', d: `M${round(x)} ${round(y)}l-3.6 ${-way}h7.2z` }));
   }
   return made;
