@@ -178,3 +178,13 @@ def test_weights_and_runs_are_no_specs(name: str, zh: Callable) -> None:
     assert re.match(
         r"error: (run is the folder of a run; its spec is run/spec\.zh|w\.safetensors is a weights)", result.err
     )
+
+
+def test_a_model_can_be_drawn_below_its_table(zh: Callable, tmp_path: Path) -> None:
+    spec = tmp_path / "net.zh"
+    spec.write_text("model Net(x: [B, D=4]) -> y: [B, D=4] { return x + (x -> Dense[4] -> tanh) }")
+    plain, drawn = zh("show", str(spec)), zh("show", str(spec), "--graph")
+    assert drawn.out.startswith(plain.out)
+    picture = drawn.out[len(plain.out) :]
+    assert "Net.infer: 8 nodes, 8 edges" in picture
+    assert picture.index("● x") < picture.index("Dense") < picture.index("tanh") < picture.rindex("├ add")

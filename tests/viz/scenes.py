@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from zhdsl.ir.graph import Graph
+from zhdsl.lang.model import Project
 from zhdsl.runtime import pipeline
 from zhdsl.runtime.step import gradient_graph, step_graph
 from zhdsl.source import Source
@@ -49,11 +50,16 @@ model Skip(x: [B, D=4]) -> y: [B, D=4] {
 
 
 @cache
+def project_of(file: str, text: str) -> Project:
+    source = Source(file, (SPECS / file).read_text(encoding="utf-8")) if file else Source("net.zh", text)
+    return pipeline.checked(source, (SPECS / file).parent if file else None)
+
+
+@cache
 def graph_of(text: str, stage: str = "graph") -> Graph:
     """The graph of a stage of the only model of a text, or of a file in `specs` (`depth/resnet.zh ResNet20`)."""
     file, _, name = text.partition(" ") if ".zh" in text else ("", "", "")
-    source = Source(file, (SPECS / file).read_text(encoding="utf-8")) if file else Source("net.zh", text)
-    project = pipeline.checked(source, (SPECS / file).parent if file else None)
+    project = project_of(file, "" if file else text)
     model = project.models[name] if name else next(iter(project.models.values()))
     recipe = next((r for r in project.recipes.values() if r.model.name == model.name), None)
     makers = {

@@ -13,7 +13,13 @@ from zhdsl.viz.layers import Cell, levels
 from zhdsl.viz.scene import ROOT
 
 FILES = ("two_spirals.zh", "depth/resnet.zh ResNet20", "translation/bahdanau.zh Teach", "sequences/adding.zh")
-CASES = [(file, stage) for file in FILES for stage in ("graph", "grad", "step", "passes")]
+STAGES = ("graph", "grad", "step", "passes")
+LONG = ("depth/resnet.zh ResNet20", "translation/bahdanau.zh Teach")
+CASES = [
+    pytest.param(file, stage, marks=[pytest.mark.slow] if file in LONG and stage != "graph" else [])
+    for file in FILES
+    for stage in STAGES
+]
 
 
 def counts(nodes: tuple[Node, ...]) -> tuple[int, int]:
@@ -151,7 +157,7 @@ def test_the_backward_pass_is_beside_the_forward_pass_and_knows_its_values() -> 
 SOURCES = ("param", "state", "input", "const", "iota")
 
 
-@pytest.mark.parametrize("text", FILES)
+@pytest.mark.parametrize("text", [f for f in FILES if f not in LONG])
 def test_fused_boxes_are_the_kernels_of_the_program(text: str) -> None:
     program = schedule(graph_of(text, "passes"))
     scene = scene_of_program(program)

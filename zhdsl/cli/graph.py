@@ -60,10 +60,12 @@ def graph(
     if backward and step:
         raise click.UsageError("--backward and --step exclude each other: the step contains the derivative")
     chosen = format_of(output, "text" if as_text else format_)
-    subject = subject_of(open_spec(spec, settings), model, recipe)
+    project = open_spec(spec, settings)
+    subject = subject_of(project, model, recipe)
     known = known_sizes(subject.model, sizes, batch)
     scene = scene_of(subject, "step" if step else "grad" if backward else "graph", passes, fused, known)
-    put(drawn(scene, chosen, most), spec, output)
+    texts = {project.source.name: project.source.text}
+    put(page(scene, most, texts) if chosen == "html" else drawn(scene, chosen, most), spec, output)
 
 
 def format_of(output: str | None, given: str | None) -> str:
@@ -110,6 +112,14 @@ ABOUT = {
 }
 
 
+def page(scene: Scene, most: int | None, texts: Mapping[str, str]) -> str:
+    """A page with the scene and the lines of the text that it comes from."""
+    from zhdsl.cli.report_data import source_lines
+    from zhdsl.viz.html import page as made
+
+    return made(scene.name, [("graph", scene)], {"lines": source_lines([scene], texts)}, most=most)
+
+
 def drawn(scene: Scene, format_: str, most: int | None) -> str:
     """The scene in a format."""
     from zhdsl import viz
@@ -119,7 +129,6 @@ def drawn(scene: Scene, format_: str, most: int | None) -> str:
     formats: dict[str, Callable[[], str]] = {
         "text": lambda: viz.text(scene, open_),
         "svg": lambda: viz.svg(scene, open_),
-        "html": lambda: viz.html(scene, most),
         "dot": lambda: viz.dot(scene),
         "json": lambda: viz.json_text(scene),
         "graphml": lambda: viz.graphml(scene),

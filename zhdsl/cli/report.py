@@ -101,7 +101,7 @@ def report_of(model: Trainable, folder: Path | None, pictures: Sequence[Picture]
     found: dict[str, Any] = {
         "facts": facts(model, folder),
         "sections": dict.fromkeys(data.SECTIONS if folder or live else ("memory",), 1),
-        "lines": data.source_lines((scene for _, scene, _, _ in pictures), model.spec),
+        "lines": data.source_lines((scene for _, scene, _, _ in pictures), model.spec.texts),
         "memory": data.attempted(lambda: memory(model)),
         "curves": data.curves(folder if not live else None),
         "layers": data.layers(folder if not live else None),

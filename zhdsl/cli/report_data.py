@@ -16,7 +16,6 @@ from zhdsl.errors import ZhError
 if TYPE_CHECKING:
     from zhdsl.ir.graph import Graph
     from zhdsl.ir.node import Node, Origin
-    from zhdsl.runtime.spec import Spec
     from zhdsl.schedule.program import Program
     from zhdsl.train.trainable import Trainable
     from zhdsl.viz.scene import Scene
@@ -129,9 +128,9 @@ def _of(value: Mapping[str, Any], name: str, kind: type[T]) -> T:
 
 
 # ---------------------------------------------------------------- the text
-def source_lines(scenes: Iterable[Scene], spec: Spec) -> dict[str, str]:
+def source_lines(scenes: Iterable[Scene], given: Mapping[str, str]) -> dict[str, str]:
     """The lines of the text at all places of scenes, `net.zh:6:9` → `  h = x -> Dense[4]`."""
-    texts = {name: text.splitlines() for name, text in spec.texts.items()}
+    texts = {name: text.splitlines() for name, text in given.items()}
     places = {p for scene in scenes for item in scene.items for p in item.place.split(", ") if p}
     return {p: line for p in sorted(places) if (line := attempted(lambda p=p: _line(p, texts))) is not None}  # type: ignore[misc]
 

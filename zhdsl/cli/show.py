@@ -36,6 +36,7 @@ def sizes_given(ctx: click.Context, param: click.Parameter, given: tuple[str, ..
 @click.argument("what", metavar="SPEC|NAME")
 @click.option("--model", metavar="NAME", help="Only this model, function or block of the spec.")
 @click.option("--recipe", is_flag=True, help="Show the recipes instead of the models.")
+@click.option("--graph", is_flag=True, help="Draw the models as well.")
 @click.option("--batch", type=click.IntRange(min=1), metavar="N", help="The size of the batch, for the numbers.")
 @click.option("--size", "sizes", multiple=True, metavar="B=32,T=16", callback=sizes_given, help="Sizes of other axes.")
 @setting_option
@@ -43,6 +44,7 @@ def show(
     what: str,
     model: str | None,
     recipe: bool,
+    graph: bool,
     batch: int | None,
     sizes: dict[str, int],
     settings: dict[str, Any],
@@ -64,6 +66,8 @@ def show(
     if not shown:
         raise click.ClickException(f"{what} has no model: choose a function or block with --model")
     click.echo(printable("\n\n".join("\n".join(model_table(m, project, sizes, batch)) for m in shown)))
+    if graph:
+        click.echo(printable("\n" + "\n".join(picture(m, sizes, batch) for m in shown)), nl=False)
 
 
 def is_path(what: str) -> bool:
@@ -99,6 +103,13 @@ def model_table(model: Model, project: Project, given: Mapping[str, int], batch:
         yield f"\nstate: {counted(sum(w.type.count().evaluate({}) for w in states), 'number')}"
     if guards := [g.text for g in model.guards]:
         yield f"\nneeds: {', '.join(dict.fromkeys(guards))}"
+
+
+def picture(model: Model, given: Mapping[str, int], batch: int | None) -> str:
+    """The model drawn in characters."""
+    from zhdsl.viz import scene_of_graph, text
+
+    return text(scene_of_graph(model.infer, known_sizes(model, given, batch)))
 
 
 def known_sizes(model: Model, given: Mapping[str, int], batch: int | None) -> dict[str, int]:

@@ -106,7 +106,8 @@ def shortened(text: str, most: int = LONGEST) -> str:
 def words(item: Item) -> tuple[str, str]:
     """Title and small line of an item's box."""
     if item.family in ("param", "state"):
-        return shortened(item.label.rpartition(".")[2] or item.label), item.type
+        last = item.label.rpartition(".")[2]
+        return shortened(item.label if last.isdigit() else last or item.label), item.type
     if item.family in ("data", "counter"):
         return shortened(item.label), item.type
     title = shortened(item.label)

@@ -169,7 +169,5 @@ def quantity(count: float, units: tuple[str, ...]) -> str:
     step = 0
     while abs(count) >= 999.5 and step < len(units) - 1:
         count, step = count / 1000, step + 1
-    text = (
-        f"{count:.0f}" if step == 0 or abs(count) >= 99.5 else f"{count:.2g}" if abs(count) < 9.95 else f"{count:.3g}"
-    )
-    return f"{text} {units[step]}"
+    digits = 0 if step == 0 or abs(count) >= 99.5 else 1
+    return f"{count:.{digits}f} {units[step]}"

@@ -158,7 +158,8 @@ def _line(number: int, row: Row, lanes: Sequence[tuple[int, int, int]], wide: in
     bars = [" "] * count
     for lane, start, end in lanes:
         if start <= number <= end:
-            bars[lane] = "╮" if number == start else "╯" if number == end else "│"
+            sign = "╮" if number == start else "╯" if number == end else "│"
+            bars[lane] = sign if bars[lane] == " " else "┤"  # one value ends where the next begins
         if start < number < end and start in row.sources:
             bars[lane] = "┤"
     touched = [i for i, c in enumerate(bars) if c in "╮╯┤"]

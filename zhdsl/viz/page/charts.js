@@ -50,7 +50,9 @@ function lineChart({ title, series, x: xName, y: yName, marks = [], unit = numbe
       path += `${pen}${round(px(point[0]))} ${round(py(point[1]))}`;
       pen = 'L';
     }
-    svg.append(s('path', { class: 'series', d: path, stroke: SERIES[i % SERIES.length], 'stroke-dasharray': [null, '6 3', '2 3'][i % 3] }));
+    const dense = one.points.length > 200;
+    svg.append(s('path', { class: dense ? 'series dense' : 'series', d: path, stroke: SERIES[i % SERIES.length],
+      'stroke-dasharray': dense ? null : [null, '6 3', '2 3'][i % 3] }));
     if (alone) for (const p of one.points.filter(good)) {
       svg.append(s('circle', { cx: px(p[0]), cy: py(p[1]), r: 2.5, fill: SERIES[i % SERIES.length] },
         s('title', {}, `${one.name}, ${xName} ${p[0]}: ${unit(p[1])}`)));
@@ -93,23 +95,23 @@ function scaleOf(values) {
 // rows × columns of numbers; `null` is left empty.
 function heatMap({ title, rows, columns, values, unit = number, cell = 14, labelEvery = 1, xName = '', inCell = false }) {
   const scale = scaleOf(values.flat()), left = Math.min(260, Math.max(40, ...rows.map(r => textWidth(shortened(r, 36), 11))) + 10);
-  const width = left + columns.length * cell + 12, height = rows.length * cell + 46;
+  const tall = Math.max(cell, 14), width = left + columns.length * cell + 12, height = rows.length * tall + 46;
   const svg = s('svg', { viewBox: `0 0 ${width} ${height}`, width, height, role: 'img', 'aria-label': title, class: 'heat' });
   rows.forEach((name, i) => {
-    svg.append(s('text', { x: left - 6, y: 6 + i * cell + cell / 2 + 4, 'text-anchor': 'end' }, shortened(name, 36)));
+    svg.append(s('text', { x: left - 6, y: 6 + i * tall + tall / 2 + 4, 'text-anchor': 'end' }, shortened(name, 36)));
     columns.forEach((column, j) => {
       const value = values[i][j];
       if (value === null || value === undefined) return;
       const share = scale.share(value);
-      svg.append(s('rect', { x: left + j * cell, y: 6 + i * cell, width: cell - 1, height: cell - 1, fill: shade(share) },
+      svg.append(s('rect', { x: left + j * cell, y: 6 + i * tall, width: cell - 1, height: tall - 1, fill: shade(share) },
         s('title', {}, `${name}, ${column}: ${unit(value)}`)));
-      if (inCell && value) svg.append(s('text', { x: left + j * cell + cell / 2 - .5, y: 6 + i * cell + cell / 2 + 3.5,
+      if (inCell && value) svg.append(s('text', { x: left + j * cell + cell / 2 - .5, y: 6 + i * tall + tall / 2 + 3.5,
         'text-anchor': 'middle', fill: share > .6 ? '#000' : '#fff', class: 'in-cell' }, unit(value)));
     });
   });
   columns.forEach((name, j) => {
     if (j % labelEvery) return;
-    svg.append(s('text', { x: left + j * cell + cell / 2, y: rows.length * cell + 20, 'text-anchor': 'middle' }, shortened(String(name), 14)));
+    svg.append(s('text', { x: left + j * cell + cell / 2, y: rows.length * tall + 20, 'text-anchor': 'middle' }, shortened(String(name), 14)));
   });
   svg.append(s('text', { class: 'axis', x: width - 12, y: height - 6, 'text-anchor': 'end' }, xName));
   const told = scale.high ? `from ${unit(scale.low)} (dark) to ${unit(scale.high)} (light)` : 'all zero';

@@ -85,7 +85,10 @@ function words(scene, cell) {
     return [shortened(scene.groups[number].label), small];
   }
   const item = scene.items[number];
-  if (item.family === 'param' || item.family === 'state') return [shortened(item.label.split('.').at(-1)), item.type];
+  if (item.family === 'param' || item.family === 'state') {
+    const last = item.label.split('.').at(-1);
+    return [shortened(/^\d*$/.test(last) ? item.label : last), item.type];
+  }
   if (item.family === 'data' || item.family === 'counter') return [shortened(item.label), item.type];
   const title = [shortened(item.label), ...item.literals.map(([, c]) => scene.items[c].value)].join(' ');
   return [title, shortened(item.outputs || (item.name !== item.label ? item.name : ''))];

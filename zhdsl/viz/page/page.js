@@ -326,7 +326,8 @@ function curves() {
     if (rate !== null && rate !== undefined) push('learning rate', 'each step', step, rate);
   }
   for (const [title, lines] of Object.entries(series)) {
-    charts.push(lineChart({ title, x: 'step', y: title, series: Object.entries(lines).map(([name, points]) => ({ name, points })) }));
+    const list = Object.entries(lines).map(([name, points]) => ({ name, points }));
+    charts.push(lineChart({ title, x: 'step', y: title, series: list }));
   }
   return charts.length ? h('div', { class: 'charts' }, ...charts) : absent('not recorded: no epoch has been measured');
 }
