@@ -19,9 +19,9 @@ CASES = [
     (SKIP, "grad", 100),
     (RESNET152, "graph", 25),
     ("two_spirals.zh", "grad", 200),
-    ("transformers/transformer.zh", "graph", 200),
-    ("depth/resnet.zh ResNet20", "graph", 1000),
-    ("translation/bahdanau.zh Teach", "graph", 1000),
+    pytest.param("transformers/transformer.zh", "graph", 200, marks=pytest.mark.slow),
+    pytest.param("depth/resnet.zh ResNet20", "graph", 1000, marks=pytest.mark.slow),
+    pytest.param("translation/bahdanau.zh Teach", "graph", 1000, marks=pytest.mark.slow),
 ]
 
 
