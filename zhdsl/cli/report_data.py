@@ -6,6 +6,7 @@ What is not there, or cannot be read, is left out and shown as not recorded: a r
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 SECTIONS = ("training", "layers", "memory", "confusion", "worst", "attention", "samples", "run")
 WORST, SAMPLES, ROUNDS = 12, 12, 3
+CELLS = 6_000  # of a heat map
 ABOUT = (
     "model",
     "recipe",
@@ -84,7 +86,7 @@ def curves(folder: Path | None) -> dict[str, Any]:
     from zhdsl.train.run_folder import METRICS
 
     records = read_lines(folder / RECORD)
-    steps = [[r["step"], r.get("loss"), r.get("rate")] for r in records if "step" in r]
+    steps = [[r["step"], short(r.get("loss"), 5), short(r.get("rate"), 5)] for r in records if "step" in r]
     epochs = [record for record in read_lines(folder / METRICS) if "step" in record]
     return {"epochs": epochs, "steps": steps}
 
@@ -94,15 +96,23 @@ def layers(folder: Path | None) -> dict[str, Any] | None:
     records = layer_records(folder)
     if not records:
         return None
-    return {"names": list(records[0]["layers"]), "steps": [r["step"] for r in records]} | layer_rows(records)
+    names = list(records[0]["layers"])
+    every = max(1, -(-len(records) * len(names) // CELLS))
+    records = records[::every]
+    return {"names": names, "steps": [r["step"] for r in records]} | layer_rows(records)
 
 
 def layer_rows(records: Sequence[Mapping[str, Any]]) -> dict[str, list[list[float | None]]]:
     """One row a record, one column a parameter."""
     names = list(records[0]["layers"])
     rows = [[r["layers"].get(name, (None, None, None)) for name in names] for r in records]
-    ratio = [[d / w if w and d is not None else None for _, w, d in row] for row in rows]
-    return {"grad": [[g for g, _, _ in row] for row in rows], "update": ratio}
+    ratio = [[short(d / w) if short(w) and short(d) is not None else None for _, w, d in row] for row in rows]
+    return {"grad": [[short(g) for g, _, _ in row] for row in rows], "update": ratio}
+
+
+def short(value: Any, digits: int = 3) -> float | None:
+    """A measured number with as many digits as a picture shows: pages stay small."""
+    return float(f"{value:.{digits}g}") if isinstance(value, int | float) else None
 
 
 def about_run(folder: Path | None) -> dict[str, Any] | None:
@@ -172,7 +182,7 @@ def kernels_of(nodes: Sequence[Node], graph: Graph, program: Program) -> tuple[l
         else []
         for node in nodes
     ]
-    return [str(kernel) for kernel in program.all_kernels], found
+    return [re.sub(" {5,}(?=[^ ])", "    ", str(kernel)) for kernel in program.all_kernels], found
 
 
 def kernel_seconds(model: Trainable, fields: Mapping[str, Any]) -> tuple[Program, dict[str, float]]:
@@ -214,7 +224,7 @@ def item_seconds(found: Sequence[Sequence[int]], program: Program, seconds: Mapp
     for kernel, items in shares.items():
         for item in items:
             result[item] = result.get(item, 0.0) + seconds.get(program.all_kernels[kernel].name, 0.0) / len(items)
-    return result
+    return {item: short(value) or 0.0 for item, value in result.items()}
 
 
 # ---------------------------------------------------------------- measured, by item
