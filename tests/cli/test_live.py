@@ -70,13 +70,11 @@ class Listener:
 
     def _listen(self) -> None:
         kind = ""
-        while line := self.answer.readline().decode().strip("\n") or self.answer.fp is not None:
-            if isinstance(line, str) and line.startswith("event: "):
-                kind = line[7:]
-            elif isinstance(line, str) and line.startswith("data: "):
-                self.heard.append((time.monotonic(), kind, json.loads(line[6:])))
-                if kind == "end":
-                    return
+        for line in iter(lambda: self.answer.readline().decode(), ""):
+            name, _, value = line.rstrip().partition(": ")
+            kind = value if name == "event" else kind
+            if name == "data":
+                self.heard.append((time.monotonic(), kind, json.loads(value)))
 
     def until(self, count: int, seconds: float = 5.0) -> None:
         end = time.monotonic() + seconds
