@@ -9,7 +9,7 @@ const COLOURINGS = [
   ['op', 'kind of operation'],
   ['params', 'parameters', countText],
   ['flops', 'floating-point operations', countText],
-  ['time', 'measured time', v => quantity(v * 1e6, ['µs', 'ms', 's'])],
+  ['time', 'time measured with the NumPy backend', v => quantity(v * 1e6, ['µs', 'ms', 's'])],
   ['saved', 'bytes saved for the backward pass', bytesText],
   ['grad', 'gradient norm', number],
   ['dead', 'dead units', v => `${(v * 100).toFixed(1)} %`],
