@@ -21,9 +21,9 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if left_out and collection_path.name.startswith("test_") else None
 
 
-@pytest.fixture(autouse=True, params=["reference", "numpy"])
+@pytest.fixture(autouse=True, params=["reference", "numpy", "native"])
 def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Every comparison is made for the meaning of the ops and for the compiled program."""
+    """Every comparison is made for the meaning of the ops and for both kinds of compiled programs."""
     from tests.peers import twin
 
     monkeypatch.setattr(twin, "DEVICE", request.param)
