@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import click
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from zhdsl.train.trainable import Trainable
 
     Array: TypeAlias = npt.NDArray[np.generic]
+
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 KEPT = ("best.safetensors", "last.safetensors")  # in a run's folder, the first that is there is meant
 TABLES = (".csv", ".tsv", ".npz", ".npy")
@@ -140,4 +142,23 @@ def names_of_training(model: Trainable) -> Mapping[str, tuple[str, ...]]:
     return whole(model.recipe, model.spec.folder, model.dtype).names
 
 
-device_option = click.option("--device", default="auto", show_default=True, metavar="NAME", help="Where to compute.")
+_device = click.option("--device", default="auto", show_default=True, metavar="NAME", help="Where to compute.")
+_threads = click.option(
+    "--threads",
+    type=click.IntRange(1),
+    metavar="N",
+    expose_value=False,
+    callback=lambda context, option, count: _use_threads(count),
+    help="How many cores compiled programs use.  [default: all]",
+)
+
+
+def device_option(command: Command) -> Command:
+    """`--device` and `--threads`."""
+    return _device(_threads(command))
+
+
+def _use_threads(count: int | None) -> None:
+    """Every program that this process compiles runs on so many threads; its bits do not depend on it."""
+    if count is not None:
+        os.environ["ZH_THREADS"] = str(count)

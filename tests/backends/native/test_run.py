@@ -312,3 +312,13 @@ def test_a_process_ends_at_once_when_its_work_is_done(fresh: Path) -> None:
     command = [sys.executable, "-W", "error", "-c", PROGRAM]
     done = subprocess.run(command, check=False, env=environment, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (0, "[1, 2]\n", "")
+
+
+def test_the_number_of_threads_is_that_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZH_THREADS", "3")
+    assert run.wanted() == 3
+    monkeypatch.delenv("ZH_THREADS")
+    assert run.wanted() == run.cores()
+    monkeypatch.setenv("ZH_THREADS", "none")
+    with pytest.raises(BackendError, match="a number from 1 on"):
+        run.wanted()

@@ -46,13 +46,14 @@ class NativeBackend:
         Args:
             program: scheduled with `direct`.
             dtype: f32 or f64.
-            threads: how many take part, by default as many as there are cores; the bits do not depend on it.
+            threads: how many take part, by default `$ZH_THREADS` or as many as there are cores; the bits do not depend
+                on it.
 
         Raises:
             BackendError: there is no compiler, it failed, or C has no such dtype.
         """
         require_float(dtype)
-        return NativeExecutable(program, dtype, threads or run.cores())
+        return NativeExecutable(program, dtype, threads or run.wanted())
 
 
 class NativeExecutable(NumpyExecutable):

@@ -117,6 +117,14 @@ def runtime() -> ctypes.CDLL:
     return library
 
 
+def wanted() -> int:
+    """The number of threads that a run takes where nobody says: `$ZH_THREADS`, or one for each core."""
+    given = os.environ.get("ZH_THREADS", "")
+    if given and not (given.isdecimal() and int(given)):
+        raise BackendError(f"ZH_THREADS={given}: a number from 1 on")
+    return int(given or cores())
+
+
 def cores() -> int:
     """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0))
