@@ -10,10 +10,22 @@ from typing import Protocol
 import pytest
 
 TOLERANCE = 1e-9  # relative, in float64
+COMPILED = ("test_recurrent", "test_attention", "test_windows")  # compared on every device; the others with --native
 
 
 class Agree(Protocol):
     def __call__(self, errors: Mapping[str, float], tolerance: float = TOLERANCE) -> None: ...
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Without --native, compile only what has loops, products and windows of all kinds."""
+    if not config.getoption("--native"):
+        items[:] = [i for i in items if not _left_out(i)]
+
+
+def _left_out(item: pytest.Item) -> bool:
+    params = getattr(getattr(item, "callspec", None), "params", {})
+    return params.get("device") == "native" and item.path.parent.name == "peers" and item.path.stem not in COMPILED
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
