@@ -21,7 +21,7 @@ hypothesis.settings.load_profile("same_every_time")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write golden files instead of comparing with them")
-    parser.addoption("--native", action="store_true", help="tests/peers: compare all of it as compiled C too, ten minutes")
+    parser.addoption("--native", action="store_true", help="compare all with PyTorch as compiled C too: minutes")
 
 
 @pytest.fixture
