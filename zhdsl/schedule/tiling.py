@@ -299,12 +299,15 @@ class Tiling:
         return Kernel("", family, tuple(group.steps), tile, places, tuple(sorted(group.totals)))
 
     def _tile(self, group: Tiled) -> Tile | None:
-        """How many indices make a piece: few enough for the cache, and so that there are some chunks."""
+        """How many indices make a piece: few enough for the cache, and with totals so that there are some chunks.
+
+        Without totals a backend may cut finer, so that every thread has a piece: nothing is added up over pieces.
+        """
         if not group.label:
             return None
         fitting = max(1, PIECE // max(1, sum(group.touched.values())))
         fitting -= fitting % ROWS if fitting > ROWS else 0
-        share = (group.size + (CHUNKS - 1)) // CHUNKS
+        share = (group.size + (CHUNKS - 1)) // CHUNKS if group.totals else group.size
         return Tile(group.label, extreme("max", (1, extreme("min", (fitting, share)))))
 
     def _scratch(self, group: Tiled) -> list[str]:

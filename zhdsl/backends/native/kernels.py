@@ -87,8 +87,10 @@ def _pieces(frame: Frame, body: Sequence[str]) -> list[str]:
         return ["const long p0 = 0, pn = 1; (void)p0; (void)pn;", *body]
     count = len(frame.buffers)
     whole = frame.text(_whole(frame))
+    most = frame.text(tile.size)
+    size = most if frame.kernel.totals else f"zh_most(1, zh_least({most}, (whole + parts - 1) / parts))"
     lines = [
-        f"const long whole = {whole}, size = {frame.text(tile.size)}, pieces = (whole + size - 1) / size;",
+        f"const long whole = {whole}, size = {size}, pieces = (whole + size - 1) / size;",
         f"const long chunks = (long)b[{count + 3}];" if frame.kernel.totals else "const long chunks = parts;",
         "for (long chunk = chunks * part / parts; chunk < chunks * (part + 1) / parts; chunk++) {",
     ]
