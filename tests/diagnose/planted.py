@@ -377,7 +377,7 @@ CURRICULUM = (
     ("digits.zh", "Digits"),
     ("two_spirals.zh", "TwoSpirals"),
     ("mnist_mlp.zh", "Perceptron"),
-    ("activations/activations.zh", "Relu"),
+    ("depth/plain_or_residual.zh", "Skipping"),
     ("skips/residual_mlp.zh", "Skip"),
     ("convnets/digits_convnet.zh", ""),
     ("convnets/lenet5.zh", ""),
