@@ -12,7 +12,7 @@ import pytest
 
 import zhdsl as zh
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.training
 SPECS = Path(__file__).parent.parent.parent / "specs"
 SHORT = (
     ("digits.zh", "Digits"),
