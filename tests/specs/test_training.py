@@ -12,7 +12,7 @@ import pytest
 
 import zhdsl as zh
 
-pytestmark = pytest.mark.training
+pytestmark = pytest.mark.slow
 SPECS = Path(__file__).parent.parent.parent / "specs"
 SHORT = (
     ("digits.zh", "Digits"),

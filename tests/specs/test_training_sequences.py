@@ -27,13 +27,13 @@ def trained(name: str, recipe: str) -> Result:
     return found
 
 
-@pytest.mark.training
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TRAINED)
 def test_a_recipe_reaches_its_floor(name: str) -> None:
     trained(name, TRAINED[name])
 
 
-@pytest.mark.training
+@pytest.mark.slow
 def test_the_lstm_keeps_over_a_hundred_steps_what_the_simple_network_forgets() -> None:
     """As wide, as long in training, the same data: only the cell is another."""
     found = {name: trained("sequences/first_token.zh", name).metrics["acc"] for name in ("Elman", "Lstm")}
