@@ -106,7 +106,7 @@ def test_words_and_signs_in_any_order(seed: int) -> None:
     checked(soup(Random(seed)))
 
 
-@pytest.mark.slow
+@pytest.mark.fuzz
 @settings(max_examples=20_000, suppress_health_check=list(HealthCheck))
 @given(SEEDS)
 def test_many_changed_texts(seed: int) -> None:
